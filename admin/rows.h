@@ -1,0 +1,45 @@
+/* rows: a result as messages: RowDescription, DataRow and CommandComplete in one growing piece of memory.
+ *
+ * Owner: whoever makes it; rows_take hands the memory over. Thread: one at a time. Values are in text format.
+ */
+#ifndef PGRING_ADMIN_ROWS_H
+#define PGRING_ADMIN_ROWS_H
+
+#include "protocol/fault.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Types of columns, by their OIDs in PostgreSQL. */
+enum rows_type { ROWS_TEXT = 25, ROWS_INT4 = 23, ROWS_INT8 = 20, ROWS_NUMERIC = 1700 };
+
+struct rows_column {
+	const char *name;
+	enum rows_type type;
+};
+
+struct rows {
+	uint8_t *bytes;
+	size_t len, size;
+	size_t row; /* where the present row began */
+	uint16_t cells;
+};
+
+void rows_columns(struct rows *rows, const struct rows_column *columns, size_t count);
+void rows_begin(struct rows *rows);
+void rows_text(struct rows *rows, const char *text); /* NULL is null */
+void rows_number(struct rows *rows, int64_t number);
+void rows_end(struct rows *rows);
+void rows_no_data(struct rows *rows);
+void rows_empty_query(struct rows *rows);
+void rows_complete(struct rows *rows, const char *tag);
+void rows_fault(struct rows *rows, char type, const struct fault *fault);
+void rows_clear(struct rows *rows);
+
+/* Appends what another one has. */
+void rows_append(struct rows *rows, const struct rows *others);
+
+/* Hands over the memory (from malloc). */
+uint8_t *rows_take(struct rows *rows, size_t *ret_len);
+
+#endif

@@ -1,0 +1,112 @@
+"""The table on the terminal and the JSON file."""
+
+import json
+import os
+import platform
+import statistics
+import time
+
+
+def median(values):
+    values = [value for value in values if value is not None]
+    return statistics.median(values) if values else None
+
+
+def read(path):
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return ''
+
+
+def environment(bench, args, poolers):
+    """What a figure depends on beside the programs."""
+    model = [line.split(':', 1)[1].strip() for line in read('/proc/cpuinfo').split('\n')
+             if line.startswith('model name')]
+    return {
+        'date': time.strftime('%Y-%m-%dT%H:%M:%S%z'),
+        'kernel': platform.release(), 'machine': platform.machine(),
+        'cpu': model[0] if model else 'unknown', 'cpus': os.cpu_count(),
+        'pooler_cpu': bench.pooler_cpu, 'peer_cpu': bench.peer_cpu,
+        'congestion_control': read('/proc/sys/net/ipv4/tcp_congestion_control'),
+        'libc': ' '.join(platform.libc_ver()),
+        'rounds': args.rounds, 'seconds': bench.seconds, 'warm_up': bench.warm_up,
+        'idle_clients': bench.idle_clients,
+        'versions': {pooler.name: pooler.version() for pooler in poolers},
+    }
+
+
+def summary(rounds):
+    """Medians of a cell's rounds, and how far they spread around the cost."""
+    names = ('cost', 'rate', 'p50_us', 'p99_us', 'p999_us', 'switches', 'pooler_cpus', 'peer_cpus',
+             'idle_cpu', 'kernel', 'foreign_cpus')
+    result = {name: median([entry.get(name) for entry in rounds]) for name in names}
+    costs = [entry['cost'] for entry in rounds if entry['cost'] is not None]
+    result['spread'] = (max(costs) - min(costs)) / result['cost'] if result['cost'] else 0
+    result['bad'] = sum(entry['errors'] + entry['wrong'] + entry['lost'] for entry in rounds)
+    result['problem'] = next((entry['problem'] for entry in rounds if entry['problem']), '')
+    return result
+
+
+def number(value, digits=1):
+    if value is None:
+        return '-'
+    return f'{value:.{digits}f}' if value < 10000 else f'{value:.0f}'
+
+
+def share(value, of):
+    return f'{value / of:.2f}' if of and value is not None else '-'
+
+
+HEAD = ('', 'cost', '+-%', '/PgB', '/floor', 'rate', 'p50 us', 'p99 us', 'sys', 'switch', 'target', '')
+HEAD_IDLE = (*HEAD[:6], 'CPU %', 'kernel B', '', '', *HEAD[10:])
+WIDTHS = (14, 9, 4, 6, 6, 9, 8, 8, 7, 7, 7, 5)
+
+
+def line(cells):
+    text = cells[0].ljust(WIDTHS[0])
+    return text + ''.join(str(cell).rjust(width + 1) for cell, width in zip(cells[1:], WIDTHS[1:]))
+
+
+def verdict(row, pooler, cell, bouncer):
+    """The row's target as a figure of this run, and whether pgring reached it."""
+    if pooler != 'pgring' or row.target is None or not bouncer or not bouncer['cost']:
+        return '', ''
+    limit = row.target * bouncer['cost']
+    reached = cell['cost'] is not None and cell['cost'] <= limit and not cell['bad']
+    return number(limit, 2 if limit < 10 else 1), 'OK' if reached else 'MISS'
+
+
+def middle(cell, syscalls):
+    """The columns between the rate and the target."""
+    if cell['idle_cpu'] is not None:
+        return number(cell['idle_cpu'] * 100, 2), number(cell['kernel'], 0), '', ''
+    return (number(cell['p50_us'], 0), number(cell['p99_us'], 0), number(syscalls, 2),
+            number(cell['switches'], 3))
+
+
+def print_row(row, cells, syscalls):
+    """`cells`: summaries by the pooler's name."""
+    bouncer, floor = cells.get('PgBouncer'), cells.get('relay')
+    rates = {'us/tx': 'requests/s', 's/GB': 'MB/s', 'B/client': 'clients'}
+    print(f'\n{row.name}: {row.title}   [cost: {row.unit}, rate: {rates[row.unit]}]')
+    print(line(HEAD_IDLE if row.unit == 'B/client' else HEAD))
+    for name, cell in cells.items():
+        target, reached = verdict(row, name, cell, bouncer)
+        cost = cell['cost']
+        print(line((
+            name, number(cost, 2 if cost is None or cost < 100 else 0),
+            f"{cell['spread'] * 100:.0f}", share(cost, bouncer and bouncer['cost']),
+            share(cost, floor and floor['cost']), number(cell['rate'], 0),
+            *middle(cell, syscalls.get(name)), target, reached)))
+        if cell['bad']:
+            print(f"  !! {name}: {cell['bad']} errors, wrong answers or lost connections: {cell['problem']}")
+        if cell['foreign_cpus'] > 0.10:
+            print(f"  ?? {name}: others used {cell['foreign_cpus']:.2f} CPUs meanwhile")
+
+
+def write_json(path, results):
+    with open(path, 'w') as file:
+        json.dump(results, file, indent=1)
+        file.write('\n')

@@ -1,0 +1,54 @@
+/* getaddrinfo on a job thread, as it may wait for a name server. */
+#include "net/resolve.h"
+
+#include "core/core.h"
+#include "core/errors.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+static void resolve_run(struct job *job)
+{
+	struct resolve *resolve = container_of(job, struct resolve, job);
+	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *found = NULL;
+	char service[8];
+	int error;
+
+	snprintf(service, sizeof service, "%u", resolve->port);
+	resolve->count = 0;
+	error = getaddrinfo(resolve->host, service, &hints, &found);
+	if (error) {
+		resolve->error = ERR_RESOLVE;
+		resolve->reason = gai_strerror(error);
+		return;
+	}
+	for (struct addrinfo *info = found; info && resolve->count < RESOLVE_MAX; info = info->ai_next) {
+		struct address *address = &resolve->addresses[resolve->count];
+
+		if (info->ai_addrlen > sizeof address->ip6)
+			continue;
+		memset(address, 0, sizeof *address);
+		memcpy(&address->any, info->ai_addr, info->ai_addrlen);
+		address->len = info->ai_addrlen;
+		resolve->count++;
+	}
+	freeaddrinfo(found);
+	resolve->error = resolve->count > 0 ? 0 : ERR_RESOLVE;
+	resolve->reason = "the name has no address";
+}
+
+static void resolve_done(struct core *core, struct job *job)
+{
+	struct resolve *resolve = container_of(job, struct resolve, job);
+
+	resolve->resolved(core, resolve);
+}
+
+int resolve_start(struct core *core, struct resolve *resolve)
+{
+	resolve->job.run = resolve_run;
+	resolve->job.done = resolve_done;
+	return jobs_submit(core, &resolve->job);
+}

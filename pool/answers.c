@@ -1,0 +1,410 @@
+/* What a server sends once it is logged in: found frame by frame, noted, and passed on to its client.
+ *
+ * Rows and COPY data are skipped by length. A message that must be looked at and came in pieces is gathered first. What goes to
+ * the client goes in runs: one copy, or one borrowed piece, for all that came together.
+ */
+#include "pool/server.h"
+
+#include "core/clock.h"
+#include "pool/lease.h"
+#include "pool/pool.h"
+#include "protocol/frame.h"
+#include "protocol/greeting.h"
+#include "protocol/sqlstate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ANSWERS_PEEK_TAG = FRAME_HEAD + 16, ANSWERS_PEEK_MAX = 64 * 1024 };
+
+bool answers_at_border(const struct server *server)
+{
+	return server->left == 0 && server->gather.have == 0;
+}
+
+void answers_forget(struct server *server)
+{
+	free(server->gather.bytes);
+	server->gather = (struct server_gather){0};
+	server->left = 0;
+	server->hides_rest = false;
+}
+
+/* How many bytes of the frame must be there to decide on it. */
+static uint32_t answers_need(const struct frame *frame)
+{
+	switch (frame->type) {
+	case SERVER_COMMAND_COMPLETE:
+		return frame->bytes < ANSWERS_PEEK_TAG ? frame->bytes : ANSWERS_PEEK_TAG;
+	case SERVER_ERROR:
+	case SERVER_PARAMETER_STATUS:
+		return frame->bytes < ANSWERS_PEEK_MAX ? frame->bytes : ANSWERS_PEEK_MAX;
+	case SERVER_READY_FOR_QUERY:
+		return frame->bytes;
+	}
+	return FRAME_HEAD;
+}
+
+static void answers_broken(struct core *core, struct server *server, const char *what)
+{
+	struct fault fault = {"FATAL", SQLSTATE_CONNECTION_FAILURE, what, NULL, NULL};
+
+	core_count(core, METRIC_server_protocol_errors);
+	log_error(core, "server %s@%s/%s broke the protocol: %s", server->pool->config->server_user,
+		server->pool->config->host, server->pool->config->server_database, what);
+	if (server->lease)
+		lease_lose(core, server, &fault);
+	server_close(core, server, what);
+}
+
+/* Passes a run of bytes on to the client, if there is one. */
+static void answers_pass(struct core *core, struct server *server, const struct span *span,
+	const uint8_t *run, const uint8_t *end)
+{
+	struct stream *sink;
+
+	if (run == end || !server->lease)
+		return;
+	sink = server->lease->sink;
+	chain_borrow(core, &sink->out, span, run, (size_t)(end - run));
+	stream_flush(core, sink);
+	server->pool->stats.sent += (uint64_t)(end - run);
+	if (unlikely(stream_is_full(sink)))
+		stream_pause(core, server->stream);
+}
+
+/* Whether the client does not get this message: an answer that pgring asked for, or one that only pgring heeds. */
+static bool answers_hides(const struct server *server, uint8_t type)
+{
+	if (!server->lease)
+		return true;
+	if (type == SERVER_NOTIFICATION)
+		return false;
+	if (pending_empty(&server->pending))
+		return type == SERVER_NOTICE; /* it belongs to what is over */
+	if (unlikely(pending_head(&server->pending).flags)) {
+		if (pending_head(&server->pending).flags & PENDING_HIDDEN)
+			return true;
+		return type == SERVER_ERROR;
+	}
+	return false;
+}
+
+/* ---- what each message means ---- */
+
+/* A tag that tells of something that outlives the transaction. What a tag does not tell is in docs/limits.md. */
+static bool answers_tag_is_dirt(const char *tag, size_t len)
+{
+	static const char *const tags[] = {"SET", "RESET", "PREPARE", "LISTEN", "DECLARE CURSOR",
+		"DISCARD ALL", "LOAD"};
+
+	switch (tag[0]) {
+	case 'S': /* SELECT is the most frequent of all */
+		if (tag[1] == 'E' && tag[2] == 'L')
+			return false;
+		break;
+	case 'I':
+	case 'U':
+	case 'B':
+	case 'C':
+		return false;
+	}
+	for (size_t i = 0; i < array_len(tags); i++)
+		if (len > strlen(tags[i]) && memcmp(tag, tags[i], strlen(tags[i]) + 1) == 0)
+			return true;
+	return false;
+}
+
+static void answers_command_complete(struct server *server, const uint8_t *at, size_t len)
+{
+	if (answers_tag_is_dirt((const char *)at + FRAME_HEAD, len - FRAME_HEAD))
+		server->dirt |= SERVER_DIRT_SESSION;
+	server->pending.copying = false;
+	if (pending_head_kind(&server->pending) == PENDING_EXECUTE)
+		pending_pop(&server->pending);
+}
+
+/* An error that ends the session: what it says goes to the client from here. */
+static void answers_fatal(struct core *core, struct server *server, const struct fault_fields *fields)
+{
+	struct fault fault = {"FATAL", fields->sqlstate, fields->message, fields->detail, fields->hint};
+
+	if (server->lease)
+		lease_lose(core, server, &fault);
+	server_close(core, server, fields->message);
+}
+
+static void answers_error(struct core *core, struct server *server, const struct frame *frame,
+	const uint8_t *at, size_t len)
+{
+	struct fault_fields fields;
+	struct pending_entry head = {0};
+	const char *severity;
+
+	if (frame->bytes > len || fault_read(at + FRAME_HEAD, len - FRAME_HEAD, &fields) != 0) {
+		/* Too long to be looked at: those that end a session are short. */
+		pending_error(&server->pending);
+		return;
+	}
+	severity = fields.severity_plain ? fields.severity_plain : fields.severity;
+	if (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0) {
+		answers_fatal(core, server, &fields);
+		return;
+	}
+	if (!pending_empty(&server->pending))
+		head = pending_head(&server->pending);
+	if (unlikely(head.flags & PENDING_REFUSED) && server->lease)
+		server->lease->events->refused(core, server->lease, head.flags >> PENDING_REASON_SHIFT);
+	if (unlikely(head.flags & PENDING_HIDDEN) && server->lease) {
+		/* Its settings: what follows would run without them. */
+		answers_fatal(core, server, &fields);
+		return;
+	}
+	pending_error(&server->pending);
+}
+
+static void answers_parameter(struct server *server, const uint8_t *at, size_t len)
+{
+	const char *name, *value;
+
+	if (greeting_read_parameter(at + FRAME_HEAD, len - FRAME_HEAD, &name, &value) == 0)
+		params_set(&server->params, name, value);
+}
+
+/* Pops the head if it is what this message answers. */
+static bool answers_pop(struct server *server, enum pending_kind kind)
+{
+	if (pending_head_kind(&server->pending) != kind)
+		return false;
+	pending_pop(&server->pending);
+	return true;
+}
+
+/* Returns false if the message may not come now. */
+static bool answers_note(struct core *core, struct server *server, const struct frame *frame,
+	const uint8_t *at, size_t len)
+{
+	struct pending *pending = &server->pending;
+
+	switch (frame->type) {
+	case SERVER_DATA_ROW:
+	case SERVER_COPY_DATA:
+		return true;
+	case SERVER_COMMAND_COMPLETE:
+		answers_command_complete(server, at, len);
+		return true;
+	case SERVER_ROW_DESCRIPTION:
+		if (pending_head_kind(pending) == PENDING_DESCRIBE)
+			pending_pop(pending);
+		return true;
+	case SERVER_PARSE_COMPLETE:
+		return answers_pop(server, PENDING_PARSE);
+	case SERVER_BIND_COMPLETE:
+		return answers_pop(server, PENDING_BIND);
+	case SERVER_CLOSE_COMPLETE:
+		return answers_pop(server, PENDING_CLOSE);
+	case SERVER_NO_DATA:
+		return answers_pop(server, PENDING_DESCRIBE);
+	case SERVER_PORTAL_SUSPENDED:
+		return answers_pop(server, PENDING_EXECUTE);
+	case SERVER_EMPTY_QUERY:
+		if (pending_head_kind(pending) == PENDING_EXECUTE)
+			pending_pop(pending);
+		return true;
+	case SERVER_COPY_IN:
+		pending_copy_in(pending);
+		return true;
+	case SERVER_ERROR:
+		answers_error(core, server, frame, at, len);
+		return true;
+	case SERVER_PARAMETER_STATUS:
+		answers_parameter(server, at, len);
+		return true;
+	}
+	return frame->how == FRAME_PASS;
+}
+
+static void answers_ready(struct core *core, struct server *server, char status)
+{
+	struct pending *pending = &server->pending;
+	enum pending_kind kind = pending_head_kind(pending);
+	bool hidden;
+
+	if (kind != PENDING_QUERY && kind != PENDING_SYNC && kind != PENDING_FUNCTION) {
+		answers_broken(core, server, "ReadyForQuery without a query");
+		return;
+	}
+	hidden = pending_head(pending).flags & PENDING_HIDDEN;
+	pending->copying = false;
+	pending_pop(pending);
+	server->status = status;
+	server_ready(core, server, hidden);
+}
+
+/* ---- finding them ---- */
+
+/* May this message come when nothing is owed? */
+static bool answers_is_unasked(uint8_t type)
+{
+	return type == SERVER_NOTICE || type == SERVER_NOTIFICATION || type == SERVER_PARAMETER_STATUS ||
+		type == SERVER_ERROR;
+}
+
+static bool answers_may_come(struct core *core, struct server *server, const struct frame *frame)
+{
+	if (likely(frame->how != FRAME_OWN &&
+		    (!pending_empty(&server->pending) || answers_is_unasked(frame->type))))
+		return true;
+	answers_broken(core, server, "a message that nobody asked for");
+	return false;
+}
+
+/* Deals with a frame whose first `len` bytes are at `at`, after what is for the client has been passed on.
+ * Returns false when the server is no more. */
+static bool answers_frame(struct core *core, struct server *server, const struct frame *frame,
+	const uint8_t *at, size_t len)
+{
+	if (frame->type == SERVER_READY_FOR_QUERY)
+		answers_ready(core, server, (char)at[FRAME_HEAD]);
+	else if (!answers_note(core, server, frame, at, len))
+		answers_broken(core, server, "an answer to something else");
+	return server->state != SERVER_CLOSING;
+}
+
+static void answers_send(struct core *core, struct server *server, const uint8_t *bytes, size_t len)
+{
+	stream_send(core, server->lease->sink, bytes, len);
+	server->pool->stats.sent += len;
+}
+
+static void answers_gather_more(struct server *server, uint32_t need)
+{
+	struct server_gather *gather = &server->gather;
+
+	gather->need = need;
+	if (gather->size >= need)
+		return;
+	gather->bytes = realloc(gather->bytes, need);
+	CHECK(gather->bytes);
+	gather->size = need;
+}
+
+/* Adds what came to what was gathered. Returns what was used, or a negative number when the server is no more. */
+static ptrdiff_t answers_gather(struct core *core, struct server *server, const uint8_t *at,
+	const uint8_t *end)
+{
+	struct server_gather *gather = &server->gather;
+	const uint8_t *start = at;
+
+	for (;;) {
+		size_t n = gather->need - gather->have;
+		struct frame frame;
+		bool hidden;
+
+		if (n > (size_t)(end - at))
+			n = (size_t)(end - at);
+		memcpy(gather->bytes + gather->have, at, n);
+		gather->have += (uint32_t)n;
+		at += n;
+		if (gather->have < gather->need)
+			return at - start;
+		if (frame_read(frame_from_server, gather->bytes, gather->have, &frame) != FRAME_DONE) {
+			answers_broken(core, server, "an unknown message, or one of impossible length");
+			return -1;
+		}
+		if (gather->have < answers_need(&frame)) {
+			answers_gather_more(server, answers_need(&frame));
+			continue;
+		}
+		if (!answers_may_come(core, server, &frame))
+			return -1;
+		hidden = answers_hides(server, frame.type);
+		n = gather->have;
+		gather->have = 0; /* before the frame is dealt with: it may set the server free */
+		server->left = frame.bytes - (uint32_t)n;
+		server->hides_rest = hidden && server->left > 0;
+		if (frame.type == SERVER_ERROR) { /* one that ends the session is not passed on as it is */
+			if (!answers_frame(core, server, &frame, gather->bytes, n))
+				return -1;
+			if (!hidden)
+				answers_send(core, server, gather->bytes, n);
+			return at - start;
+		}
+		if (!hidden)
+			answers_send(core, server, gather->bytes, n);
+		return answers_frame(core, server, &frame, gather->bytes, n) ? at - start : -1;
+	}
+}
+
+static void answers_span(struct core *core, struct server *server, const struct span *span)
+{
+	const uint8_t *at = span->bytes, *end = at + span->len, *run = at;
+
+	while (at < end) {
+		struct frame frame;
+		enum frame_result found;
+		uint32_t n;
+
+		if (server->left > 0) {
+			n = (uint32_t)(end - at) < server->left ? (uint32_t)(end - at) : server->left;
+			at += n;
+			server->left -= n;
+			if (unlikely(server->hides_rest)) {
+				run = at;
+				server->hides_rest = server->left > 0;
+			}
+			continue;
+		}
+		if (unlikely(server->gather.have > 0)) {
+			ptrdiff_t used = answers_gather(core, server, at, end);
+
+			if (used < 0)
+				return;
+			at += used;
+			run = at;
+			continue;
+		}
+		found = frame_read(frame_from_server, at, (size_t)(end - at), &frame);
+		if (unlikely(found == FRAME_BAD)) {
+			answers_broken(core, server, "an unknown message, or one of impossible length");
+			return;
+		}
+		n = found == FRAME_MORE ? FRAME_HEAD : answers_need(&frame);
+		if (unlikely((uint32_t)(end - at) < n)) {
+			answers_pass(core, server, span, run, at);
+			run = end;
+			answers_gather_more(server, n);
+			if (answers_gather(core, server, at, end) < 0)
+				return;
+			break;
+		}
+		if (unlikely(!answers_may_come(core, server, &frame)))
+			return;
+		n = (uint32_t)(end - at) < frame.bytes ? (uint32_t)(end - at) : frame.bytes;
+		server->left = frame.bytes - n;
+		if (unlikely(answers_hides(server, frame.type))) {
+			answers_pass(core, server, span, run, at);
+			run = at + n;
+			server->hides_rest = server->left > 0;
+		} else if (frame.type == SERVER_READY_FOR_QUERY || frame.type == SERVER_ERROR) {
+			/* these may take the client away from the server: it gets its bytes first */
+			bool is_error = frame.type == SERVER_ERROR;
+
+			answers_pass(core, server, span, run, is_error ? at : at + n);
+			run = is_error ? at : at + n;
+		}
+		if (!answers_frame(core, server, &frame, at, n))
+			return;
+		at += n;
+	}
+	answers_pass(core, server, span, run, end);
+}
+
+void answers_data(struct core *core, struct server *server, const struct span *spans, unsigned count)
+{
+	for (unsigned i = 0; i < count && server->state != SERVER_CLOSING; i++)
+		answers_span(core, server, &spans[i]);
+	if (server->lease && unlikely(server->lease->is_blocked) && pending_has_room(&server->pending))
+		core_defer(core, &server->lease->task);
+}

@@ -1,0 +1,265 @@
+/* Taking a server, using it, giving it back, losing it. */
+#include "pool/lease.h"
+
+#include "core/clock.h"
+#include "core/config.h"
+#include "pool/pool.h"
+#include "protocol/frame.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void lease_bring_news(struct core *core, struct task *task)
+{
+	struct lease *lease = container_of(task, struct lease, task);
+
+	if (lease->state != LEASE_HELD)
+		return;
+	if (lease->is_new) {
+		lease->is_new = false;
+		lease->events->granted(core, lease);
+	} else if (lease->is_blocked && !lease_is_blocked(core, lease)) {
+		lease->events->unblocked(core, lease);
+	}
+}
+
+void lease_init(struct lease *lease, struct pool *pool, struct stream *sink,
+	const struct lease_events *events)
+{
+	memset(lease, 0, sizeof *lease);
+	lease->pool = pool;
+	lease->sink = sink;
+	lease->events = events;
+	list_init(&lease->link);
+	task_init(&lease->task, lease_bring_news);
+}
+
+/* An idle server, rather one that has the client's settings already. */
+static struct server *lease_choose(struct pool *pool, const struct lease *lease)
+{
+	struct list *first = list_first(&pool->servers[SERVER_LIST_IDLE]);
+	unsigned looked = 0;
+
+	if (!first)
+		return NULL;
+	list_each(link, &pool->servers[SERVER_LIST_IDLE]) {
+		struct server *server = container_of(link, struct server, link);
+
+		if (server->settings == lease->settings)
+			return server;
+		if (++looked == 8)
+			break;
+	}
+	return container_of(first, struct server, link);
+}
+
+static bool lease_must_check(struct core *core, const struct server *server)
+{
+	int64_t interval_ms = core->pools->config->general.healthcheck_interval_ms;
+
+	return interval_ms != CONFIG_UNLIMITED &&
+		core->now_ns - server->used_ns > (uint64_t)interval_ms * NS_PER_MS;
+}
+
+enum lease_state lease_take(struct core *core, struct lease *lease)
+{
+	struct pool *pool = lease->pool;
+	struct server *server = NULL;
+
+	CHECK(lease->state == LEASE_NONE);
+	lease->since_ns = core->now_ns;
+	if (list_empty(&pool->waiters))
+		server = lease_choose(pool, lease);
+	if (server && !lease_must_check(core, server)) {
+		lease_grant(core, lease, server);
+		return LEASE_HELD;
+	}
+	if (server)
+		server_check(core, server);
+	lease->state = LEASE_WAITING;
+	list_push_back(&pool->waiters, &lease->link);
+	pool->waiter_count++;
+	pool_wake(core, pool);
+	return LEASE_WAITING;
+}
+
+static void lease_leave_queue(struct lease *lease)
+{
+	CHECK(lease->state == LEASE_WAITING && lease->pool->waiter_count > 0);
+	list_remove(&lease->link);
+	lease->pool->waiter_count--;
+	lease->state = LEASE_NONE;
+}
+
+void lease_cancel_wait(struct core *core, struct lease *lease)
+{
+	(void)core;
+	lease_leave_queue(lease);
+}
+
+void lease_grant(struct core *core, struct lease *lease, struct server *server)
+{
+	struct pool *pool = lease->pool;
+
+	if (lease->state == LEASE_WAITING) {
+		lease_leave_queue(lease);
+		pool->stats.wait_us += (core->now_ns - lease->since_ns) / NS_PER_US;
+		lease->is_new = true;
+		core_defer(core, &lease->task);
+	}
+	server_enter(core, server, SERVER_LEASED);
+	server->lease = lease;
+	lease->server = server;
+	lease->state = LEASE_HELD;
+	lease->since_ns = core->now_ns;
+	lease->is_mid_request = lease->is_blocked = lease->knows_unnamed = false;
+	if (lease->keeps)
+		server->dirt |= SERVER_DIRT_SESSION;
+	pool->stats.assignments++;
+	if (unlikely(server->settings != lease->settings)) {
+		settings_compose(core, &server->stream->out, server->settings, lease->settings);
+		stream_flush(core, server->stream);
+		pending_push(&server->pending, PENDING_QUERY, PENDING_HIDDEN);
+		settings_hold(lease->settings);
+		settings_drop(server->settings);
+		server->settings = lease->settings;
+	}
+}
+
+void lease_fail(struct core *core, struct lease *lease, const struct fault *fault)
+{
+	lease_leave_queue(lease);
+	lease->events->failed(core, lease, fault);
+}
+
+static struct server *lease_detach(struct core *core, struct lease *lease)
+{
+	struct server *server = lease->server;
+
+	CHECK(lease->state == LEASE_HELD && server->lease == lease);
+	list_remove(&lease->task.link);
+	lease->server = NULL;
+	lease->state = LEASE_NONE;
+	lease->is_new = lease->is_blocked = false;
+	server->lease = NULL;
+	if (unlikely(!server->stream->reading)) /* it was paused for the sake of a slow client */
+		stream_read(core, server->stream);
+	return server;
+}
+
+void lease_release(struct core *core, struct lease *lease)
+{
+	struct server *server = lease_detach(core, lease);
+
+	server->used_ns = core->now_ns;
+	if (unlikely(server->dirt || server->cancels > 0))
+		server_clean(core, server);
+	else
+		pool_give(core, server);
+}
+
+void lease_answered(struct core *core, struct lease *lease, char status)
+{
+	struct server *server = lease->server;
+	struct pool_stats *stats = &lease->pool->stats;
+	bool kept = lease->keeps || status != 'I' || lease->is_mid_request ||
+		!pending_empty(&server->pending);
+
+	if (unlikely(lease->is_trial)) {
+		lease->events->answered(core, lease, status, true);
+		return;
+	}
+	stats->queries++;
+	stats->query_us += (core->now_ns - lease->request_ns) / NS_PER_US;
+	lease->request_ns = core->now_ns;
+	if (status == 'I') {
+		stats->transactions++;
+		stats->transaction_us += (core->now_ns - lease->since_ns) / NS_PER_US;
+		lease->since_ns = core->now_ns;
+	}
+	if (!kept)
+		lease_release(core, lease);
+	lease->events->answered(core, lease, status, kept);
+}
+
+void lease_abandon(struct core *core, struct lease *lease)
+{
+	enum connection_recovery recovery = core->pools->config->general.connection_recovery;
+	bool is_mid_request = lease->is_mid_request;
+	struct server *server = lease_detach(core, lease);
+	struct pending *pending = &server->pending;
+	static const uint8_t copy_fail[] = {'f', 0, 0, 0, 5, 0}, sync[] = {'S', 0, 0, 0, 4};
+
+	if (is_mid_request) {
+		core_count(core, METRIC_force_closed);
+		server_close(core, server, "its client left in the middle of a request");
+		return;
+	}
+	if (!pending_empty(pending) || pending->skipping || !answers_at_border(server)) {
+		if (recovery != RECOVERY_RECOVER) {
+			core_count(core, METRIC_force_closed);
+			server_close(core, server, "its client left before the answer");
+			return;
+		}
+		core_count(core, METRIC_resyncs);
+		if (pending->copying) {
+			stream_send(core, server->stream, copy_fail, sizeof copy_fail);
+			pending_push_copy_end(pending);
+		}
+		stream_send(core, server->stream, sync, sizeof sync);
+		pending_push(pending, PENDING_SYNC, PENDING_HIDDEN);
+	} else if (server->status != 'I' && recovery == RECOVERY_DROP) {
+		core_count(core, METRIC_force_closed);
+		server_close(core, server, "its client left in a transaction");
+		return;
+	}
+	server_clean(core, server);
+}
+
+void lease_lose(struct core *core, struct server *server, const struct fault *fault)
+{
+	struct lease_loss loss = {
+		.fault = fault,
+		.pending = &server->pending,
+		.is_mid_message = server->left > 0 && !server->hides_rest,
+		.status = server->status,
+	};
+	struct lease *lease = server->lease;
+
+	core_count(core, METRIC_servers_lost);
+	(void)lease_detach(core, lease);
+	lease->events->lost(core, lease, &loss);
+}
+
+bool lease_is_blocked(struct core *core, struct lease *lease)
+{
+	(void)core;
+	lease->is_blocked = unlikely(!pending_has_room(&lease->server->pending)) ||
+		unlikely(stream_is_full(lease->server->stream));
+	return lease->is_blocked;
+}
+
+void lease_hurry(struct core *core, struct lease *lease)
+{
+	static const uint8_t flush[] = {'H', 0, 0, 0, 4};
+
+	if (!pending_has_room(&lease->server->pending))
+		stream_send(core, lease->server->stream, flush, sizeof flush);
+}
+
+void lease_refuse(struct core *core, struct lease *lease, enum pending_kind kind,
+	enum lease_refusal refusal)
+{
+	/* A Parse of two statements is what no server accepts, whatever its state; nor is this word a statement. */
+	static const char parse[] = "\0;SELECT;SELECT\0\0", query[] = "refused";
+	bool is_query = kind == PENDING_QUERY;
+	const char *body = is_query ? query : parse;
+	size_t len = is_query ? sizeof query : sizeof parse;
+	uint8_t head[FRAME_HEAD];
+
+	lease_note(core, lease, is_query ? PENDING_QUERY : PENDING_PARSE,
+		PENDING_REFUSED | (unsigned)refusal << PENDING_REASON_SHIFT);
+	frame_write(head, is_query ? CLIENT_QUERY : CLIENT_PARSE, (uint32_t)len);
+	stream_send(core, lease->server->stream, head, sizeof head);
+	stream_send(core, lease->server->stream, body, len);
+}

@@ -1,0 +1,110 @@
+/* lease: a client's hold on a server, from the wait for one to its return.
+ *
+ * Owner: the client, in whose slot it stands. Thread: the core's. While HELD, answers go to `sink`. No event runs from inside
+ * lease_take, lease_abandon or lease_cancel_wait.
+ */
+#ifndef PGRING_POOL_LEASE_H
+#define PGRING_POOL_LEASE_H
+
+#include "net/stream.h"
+#include "pool/server.h"
+
+struct lease;
+struct lease_loss;
+struct pool;
+
+struct lease_events {
+	/* A server was found after a wait. */
+	void (*granted)(struct core *core, struct lease *lease);
+	/* No server could be had; the lease is NONE again. `fault` is borrowed for the call. */
+	void (*failed)(struct core *core, struct lease *lease, const struct fault *fault);
+	/* An answer is complete: ReadyForQuery with this status went to the sink. `kept` tells whether the server stays. The
+	 * client may have the next request ready. Runs inside the server's completion: do not touch the server. */
+	void (*answered)(struct core *core, struct lease *lease, char status, bool kept);
+	/* The server can take more after lease_is_blocked said no. */
+	void (*unblocked)(struct core *core, struct lease *lease);
+	/* The error of a request that was sent with lease_refuse comes now: compose it. */
+	void (*refused)(struct core *core, struct lease *lease, unsigned refusal);
+	/* The server is gone in the middle; the lease is NONE again. */
+	void (*lost)(struct core *core, struct lease *lease, const struct lease_loss *loss);
+};
+
+enum lease_state { LEASE_NONE, LEASE_WAITING, LEASE_HELD };
+
+/* What was going on when the server was lost. Borrowed for the call. */
+struct lease_loss {
+	const struct fault *fault;     /* the server's own reason, if it gave one */
+	const struct pending *pending; /* what it still owed */
+	bool is_mid_message;           /* the client got the beginning of a message and will not get its end */
+	char status;                   /* of the transaction, as last reported */
+};
+
+/* Why pgring has a request fail, in the place and with the consequences that an error of the server has there. */
+enum lease_refusal {
+	REFUSAL_NAMED_STATEMENT = 1, /* Parse with a name, outside of session mode */
+	REFUSAL_UNKNOWN_UNNAMED,     /* the unnamed statement of this client is not on this server */
+	REFUSAL_TRANSACTION_CONTROL, /* BEGIN in statement mode */
+};
+
+struct lease {
+	const struct lease_events *events;
+	struct pool *pool;
+	struct stream *sink;
+	struct settings *settings;   /* what the server must have; the client holds it */
+	struct server *server;       /* HELD */
+	struct list link;            /* WAITING: in pool->waiters */
+	struct task task;            /* brings the news of granted and unblocked */
+	uint64_t since_ns;           /* WAITING: since when; HELD: when granted */
+	uint64_t request_ns;         /* when the first unanswered request was sent */
+	uint8_t state;               /* enum lease_state */
+	bool keeps;                  /* session mode: the server stays until the client leaves */
+	bool is_mid_request;         /* part of a message of the client has been sent */
+	bool is_blocked;             /* unblocked() is owed */
+	bool is_new;                 /* granted() is owed */
+	bool knows_unnamed;          /* the unnamed statement is this client's */
+	bool is_trial;               /* taken only to try the settings; answered() tells that they hold */
+};
+
+void lease_init(struct lease *lease, struct pool *pool, struct stream *sink,
+	const struct lease_events *events);
+
+/* Asks for a server. Returns the new state: HELD at once, or WAITING until granted() or failed(). */
+enum lease_state lease_take(struct core *core, struct lease *lease);
+
+/* The client no longer wants to wait. */
+void lease_cancel_wait(struct core *core, struct lease *lease);
+
+/* The client leaves, whatever is going on. The lease is NONE after it. */
+void lease_abandon(struct core *core, struct lease *lease);
+
+/* Whether the server can take no more at present; unblocked() tells when it can. */
+bool lease_is_blocked(struct core *core, struct lease *lease);
+/* Makes a server that owes too many answers send them: it may keep them until a Sync that is not coming. After the client's
+ * requests so far have been appended. */
+void lease_hurry(struct core *core, struct lease *lease);
+
+/* Notes a request of the client, then it is appended to lease->server->stream->out. */
+static inline void lease_note(struct core *core, struct lease *lease, enum pending_kind kind,
+	unsigned flags)
+{
+	if (pending_empty(&lease->server->pending))
+		lease->request_ns = core->now_ns;
+	pending_push(&lease->server->pending, kind, flags);
+}
+
+/* Sends, instead of a request of that kind, one that fails, and has refused() called where its error stands. So the error has
+ * the place and the consequences that the server's own would have. */
+void lease_refuse(struct core *core, struct lease *lease, enum pending_kind kind,
+	enum lease_refusal refusal);
+
+/* A client that took the lease as a trial is satisfied. */
+void lease_release(struct core *core, struct lease *lease);
+
+/* Siblings in this folder. */
+void lease_grant(struct core *core, struct lease *lease, struct server *server);
+void lease_fail(struct core *core, struct lease *lease, const struct fault *fault);
+void lease_lose(struct core *core, struct server *server, const struct fault *fault);
+/* ReadyForQuery has gone to the client. */
+void lease_answered(struct core *core, struct lease *lease, char status);
+
+#endif

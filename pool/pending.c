@@ -1,0 +1,90 @@
+/* What PostgreSQL answers to which message.
+ *
+ * After an error in an extended-protocol message PostgreSQL discards everything, a Query too, until a Sync. While it takes COPY
+ * data it ignores Flush and Sync. Both depend on what was sent before and after, so the queue keeps the order.
+ */
+#include "pool/pending.h"
+
+static struct pending_entry *pending_at(struct pending *pending, uint32_t i)
+{
+	return &pending->entries[(pending->first + i) & (LIMIT_PENDING - 1)];
+}
+
+static bool pending_is_extended(enum pending_kind kind)
+{
+	return kind == PENDING_PARSE || kind == PENDING_BIND || kind == PENDING_DESCRIBE ||
+		kind == PENDING_EXECUTE || kind == PENDING_CLOSE;
+}
+
+void pending_push(struct pending *pending, enum pending_kind kind, unsigned flags)
+{
+	if (pending->skipping) {
+		if (kind != PENDING_SYNC)
+			return;
+		pending->skipping = false;
+	}
+	if (pending->copying && kind == PENDING_SYNC)
+		return;
+	CHECK(pending->count < LIMIT_PENDING);
+	*pending_at(pending, pending->count++) = (struct pending_entry){(uint8_t)kind, (uint8_t)flags};
+}
+
+void pending_push_copy_end(struct pending *pending)
+{
+	if (pending->copying)
+		pending->copying = false;
+	else if (!pending_empty(pending)) /* with nothing owed, the server ignores it */
+		pending_push(pending, PENDING_COPY_END, 0);
+}
+
+static void pending_drop_first(struct pending *pending)
+{
+	CHECK(pending->count > 0);
+	pending->first++;
+	pending->count--;
+}
+
+void pending_pop(struct pending *pending)
+{
+	pending_drop_first(pending);
+	while (pending_head_kind(pending) == PENDING_COPY_END)
+		pending_drop_first(pending);
+}
+
+void pending_error(struct pending *pending)
+{
+	pending->copying = false;
+	if (!pending_is_extended(pending_head_kind(pending)))
+		return; /* ReadyForQuery follows and ends the head */
+	while (pending->count > 0 && pending_head_kind(pending) != PENDING_SYNC)
+		pending_drop_first(pending);
+	pending->skipping = pending->count == 0;
+}
+
+/* Takes out entry `i`, counted from the head. */
+static void pending_remove(struct pending *pending, uint32_t i)
+{
+	for (; i + 1 < pending->count; i++)
+		*pending_at(pending, i) = *pending_at(pending, i + 1);
+	pending->count--;
+}
+
+void pending_copy_in(struct pending *pending)
+{
+	while (pending->count > 1) {
+		enum pending_kind next = (enum pending_kind)pending_at(pending, 1)->kind;
+
+		if (next != PENDING_SYNC && next != PENDING_COPY_END)
+			break; /* the server will call it an error, and skip from there */
+		pending_remove(pending, 1);
+		if (next == PENDING_COPY_END)
+			return; /* this copy's end is on its way already */
+	}
+	pending->copying = true;
+}
+
+void pending_reset(struct pending *pending)
+{
+	pending->first = pending->count = 0;
+	pending->skipping = pending->copying = false;
+}

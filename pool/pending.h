@@ -1,0 +1,88 @@
+/* pending: the answers that a server owes, in order, one entry for each message that was sent to it.
+ *
+ * Owner: a server. Thread: the core's. Memory: inline, bounded by LIMIT_PENDING: who fills it must make the server flush.
+ * The rules are those of PostgreSQL's message loop (manual, "Message Flow"): what an error skips, and what COPY swallows.
+ */
+#ifndef PGRING_POOL_PENDING_H
+#define PGRING_POOL_PENDING_H
+
+#include "core/check.h"
+#include "core/limits.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum pending_kind {
+	PENDING_NOTHING,
+	PENDING_QUERY,    /* until ReadyForQuery */
+	PENDING_FUNCTION, /* until ReadyForQuery */
+	PENDING_SYNC,     /* ReadyForQuery */
+	PENDING_PARSE,    /* ParseComplete */
+	PENDING_BIND,     /* BindComplete */
+	PENDING_DESCRIBE, /* RowDescription or NoData */
+	PENDING_EXECUTE,  /* rows, until CommandComplete, EmptyQueryResponse or PortalSuspended */
+	PENDING_CLOSE,    /* CloseComplete */
+	PENDING_COPY_END, /* nothing: CopyDone or CopyFail that was sent before the server asked for data */
+};
+
+enum pending_flag {
+	PENDING_HIDDEN = 1, /* pgring asked, so the client does not hear the answer */
+	PENDING_REFUSED = 2, /* the answer is an error in whose place the client gets pgring's own */
+	PENDING_REASON_SHIFT = 2, /* above: which one */
+};
+
+struct pending_entry {
+	uint8_t kind;
+	uint8_t flags;
+};
+
+struct pending {
+	uint32_t first, count;
+	bool skipping; /* the server skips everything until the next Sync, which has not been sent yet */
+	bool copying;  /* the server takes COPY data and ignores Sync until the copy ends */
+	struct pending_entry entries[LIMIT_PENDING];
+};
+
+static inline bool pending_empty(const struct pending *pending)
+{
+	return pending->count == 0;
+}
+
+/* Room for one more batch of PENDING_SPARE entries? Entries that pgring adds by itself come out of the spare. */
+enum { PENDING_SPARE = 16 };
+static inline bool pending_has_room(const struct pending *pending)
+{
+	return pending->count + PENDING_SPARE <= LIMIT_PENDING;
+}
+
+/* The entry whose answer comes next. The queue must not be empty. */
+static inline struct pending_entry pending_head(const struct pending *pending)
+{
+	CHECK(pending->count > 0);
+	return pending->entries[pending->first & (LIMIT_PENDING - 1)];
+}
+
+static inline enum pending_kind pending_head_kind(const struct pending *pending)
+{
+	return pending->count > 0 ? (enum pending_kind)pending_head(pending).kind : PENDING_NOTHING;
+}
+
+/* Notes a message that is being sent. */
+void pending_push(struct pending *pending, enum pending_kind kind, unsigned flags);
+
+/* CopyDone or CopyFail is being sent. */
+void pending_push_copy_end(struct pending *pending);
+
+/* The head's answer is complete. */
+void pending_pop(struct pending *pending);
+
+/* An ErrorResponse for the head: what the server will skip is dropped. */
+void pending_error(struct pending *pending);
+
+/* CopyInResponse for the head: the Syncs that the copy swallows are dropped. */
+void pending_copy_in(struct pending *pending);
+
+/* Forgets everything. */
+void pending_reset(struct pending *pending);
+
+#endif

@@ -1,0 +1,421 @@
+/* Pools: who gets which server, and when servers are opened and closed. */
+#include "pool/pool.h"
+
+#include "core/clock.h"
+#include "core/errors.h"
+#include "protocol/sqlstate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	POOL_UPKEEP_MS = 333,
+	POOL_RETRY_MS_MIN = 25, /* after the first failure in a row; doubles ... */
+	POOL_RETRY_MS_MAX = 500, /* ... up to this, so that a server that is back is found within a second */
+	POOL_OPEN_AT_ONCE = 16,
+	POOL_NAME_TTL_MS = 5000,
+};
+
+static void pool_dispatch(struct core *core, struct task *task);
+static void pool_retry(struct core *core, struct timer *timer);
+static void pool_waited(struct core *core, struct timer *timer);
+static void pool_upkeep(struct core *core, struct timer *timer);
+
+unsigned pool_total(const struct pool *pool)
+{
+	unsigned total = 0;
+
+	for (int i = 0; i < SERVER_LIST_COUNT; i++)
+		total += pool->server_count[i];
+	return total;
+}
+
+void pool_wake(struct core *core, struct pool *pool)
+{
+	core_defer(core, &pool->dispatch);
+}
+
+/* This core's part of a number that holds for all cores; nobody is left without a server. */
+static unsigned pool_share(const struct core *core, int64_t whole, unsigned least)
+{
+	int64_t workers = core->world->worker_count;
+	int64_t share = whole / workers + ((int64_t)core->index < whole % workers);
+
+	if (share > LIMIT_SLOTS)
+		share = LIMIT_SLOTS;
+	return share < (int64_t)least ? least : (unsigned)share;
+}
+
+static void pool_init(struct core *core, struct pool *pool, const struct config_pool *config)
+{
+	static const struct params nothing;
+
+	pool->config = config;
+	pool->size = pool_share(core, config->pool_size, 1);
+	pool->min_size = config->refused ? 0 : pool_share(core, config->min_pool_size, 0);
+	if (pool->min_size > pool->size)
+		pool->min_size = pool->size;
+	for (int i = 0; i < SERVER_LIST_COUNT; i++)
+		list_init(&pool->servers[i]);
+	list_init(&pool->waiters);
+	list_init(&pool->settings);
+	pool->plain_settings = settings_share(pool, &nothing);
+	timer_init(&pool->retry, pool_retry);
+	timer_init(&pool->waited, pool_waited);
+	timer_init(&pool->upkeep, pool_upkeep);
+	task_init(&pool->dispatch, pool_dispatch);
+	if (pool->min_size > 0)
+		pool_wake(core, pool);
+}
+
+int pools_open(struct core *core, const struct config *config)
+{
+	struct pools *pools = calloc(1, sizeof *pools);
+
+	if (!pools)
+		return ERR_NO_MEMORY;
+	core->pools = pools;
+	pools->config = config;
+	pools->count = config->pool_count;
+	pools->items = calloc(pools->count + 1, sizeof *pools->items);
+	if (!pools->items || slab_init(&pools->servers, sizeof(struct server), LIMIT_SLOTS) != 0)
+		return ERR_NO_MEMORY;
+	for (size_t i = 0; i < pools->count; i++)
+		pool_init(core, &pools->items[i], &config->pools[i]);
+	return 0;
+}
+
+void pools_drain(struct core *core)
+{
+	core->pools->is_draining = true;
+	for (size_t i = 0; i < core->pools->count; i++) {
+		struct pool *pool = &core->pools->items[i];
+
+		core_timer_stop(core, &pool->retry);
+		core_timer_stop(core, &pool->upkeep);
+		list_each_safe(link, &pool->servers[SERVER_LIST_IDLE])
+			server_close(core, container_of(link, struct server, link), "pgring is shutting down");
+		list_each_safe(opening, &pool->servers[SERVER_LIST_OPENING])
+			server_close(core, container_of(opening, struct server, link),
+				"pgring is shutting down");
+	}
+}
+
+bool pools_idle(const struct core *core)
+{
+	for (size_t i = 0; i < core->pools->count; i++)
+		if (core->pools->items[i].resolve)
+			return false;
+	return core->pools->servers.live == 0;
+}
+
+void pools_close(struct core *core)
+{
+	struct pools *pools = core->pools;
+
+	for (size_t i = 0; i < pools->count; i++) {
+		struct pool *pool = &pools->items[i];
+
+		CHECK(pool->waiter_count == 0 && pool_total(pool) == 0);
+		settings_drop(pool->plain_settings);
+		CHECK(list_empty(&pool->settings));
+	}
+	slab_destroy(&pools->servers);
+	free(pools->items);
+	free(pools);
+	core->pools = NULL;
+}
+
+/* ---- failing ---- */
+
+static void pool_fail_waiters(struct core *core, struct pool *pool, const struct fault *fault)
+{
+	struct list *link, waiting;
+
+	/* A client that is told may have its next request ready, and stand in the queue again at once. */
+	list_init(&waiting);
+	list_splice_back(&waiting, &pool->waiters);
+	while ((link = list_first(&waiting)))
+		lease_fail(core, container_of(link, struct lease, link), fault);
+}
+
+/* No server, none on its way, and it is too early to try again: tell those who wait why. */
+static void pool_fail_fast(struct core *core, struct pool *pool)
+{
+	struct fault fault = {"ERROR", pool->failure_state, pool->failure_text, NULL, NULL};
+
+	pool_fail_waiters(core, pool, &fault);
+}
+
+static unsigned pool_alive(const struct pool *pool)
+{
+	return pool_total(pool) - pool->server_count[SERVER_LIST_CLOSING];
+}
+
+void pool_server_failed(struct core *core, struct pool *pool, const struct fault *fault, bool by_password)
+{
+	const struct config_general *general = &core->pools->config->general;
+	int64_t delay_ms;
+
+	if (by_password || core->pools->is_draining) {
+		pool_wake(core, pool);
+		return;
+	}
+	pool->failures++;
+	pool->next_address++;
+	if (strcmp(pool->failure_text, fault->message) != 0 || pool->failures == 1)
+		log_warn(core, "pool %s/%s: %s", pool->config->database, pool->config->user, fault->message);
+	snprintf(pool->failure_text, sizeof pool->failure_text, "%s", fault->message);
+	snprintf(pool->failure_state, sizeof pool->failure_state, "%s", fault->sqlstate);
+	if (pool->failures < general->connect_attempts || pool->failures < pool->address_count) {
+		delay_ms = pool->failures < pool->address_count ? 0 : general->connect_attempt_delay_ms;
+	} else {
+		delay_ms = (int64_t)POOL_RETRY_MS_MIN << (pool->failures < 6 ? pool->failures : 6);
+		if (delay_ms > POOL_RETRY_MS_MAX)
+			delay_ms = POOL_RETRY_MS_MAX;
+		if (pool_alive(pool) == 0)
+			pool_fail_waiters(core, pool, fault);
+	}
+	pool->retry_ns = core->now_ns + (uint64_t)delay_ms * NS_PER_MS;
+	core_timer_set(core, &pool->retry, delay_ms);
+}
+
+static void pool_retry(struct core *core, struct timer *timer)
+{
+	struct pool *pool = container_of(timer, struct pool, retry);
+
+	pool->retry_ns = 0;
+	pool_wake(core, pool);
+}
+
+static void pool_waited(struct core *core, struct timer *timer)
+{
+	struct pool *pool = container_of(timer, struct pool, waited);
+	uint64_t limit_ns = (uint64_t)core->pools->config->general.checkout_timeout_ms * NS_PER_MS;
+	struct fault fault = {"ERROR", SQLSTATE_SYSTEM_ERROR, "checkout timeout", NULL,
+		"All server connections of this pool are in use: raise pool_size or checkout_timeout, "
+		"or make transactions shorter."};
+	struct list *link;
+
+	while ((link = list_first(&pool->waiters))) {
+		struct lease *lease = container_of(link, struct lease, link);
+		uint64_t waited_ns = core->now_ns - lease->since_ns;
+
+		if (waited_ns < limit_ns) {
+			core_timer_set(core, &pool->waited,
+				(int64_t)((limit_ns - waited_ns + NS_PER_MS - 1) / NS_PER_MS));
+			return;
+		}
+		core_count(core, METRIC_checkout_timeouts);
+		pool->stats.wait_us += waited_ns / NS_PER_US;
+		lease_fail(core, lease, &fault);
+	}
+}
+
+/* ---- opening ---- */
+
+static void pool_resolved(struct core *core, struct resolve *resolve)
+{
+	struct pool *pool = resolve->owner;
+
+	pool->resolve = NULL;
+	if (resolve->error) {
+		char text[400];
+		struct fault fault = {"FATAL", SQLSTATE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, text,
+			NULL, NULL};
+
+		snprintf(text, sizeof text, "could not resolve the host name \"%s\": %s", resolve->host,
+			resolve->reason);
+		pool_server_failed(core, pool, &fault, false);
+	} else {
+		memcpy(pool->addresses, resolve->addresses, sizeof pool->addresses);
+		pool->address_count = resolve->count;
+		pool->resolved_ns = core->now_ns;
+		pool_wake(core, pool);
+	}
+	free(resolve);
+}
+
+/* Puts the server's addresses into the pool. Returns 0, ERR_FULL if they are still being looked up, or another error. */
+static int pool_find_addresses(struct core *core, struct pool *pool)
+{
+	const struct config_pool *config = pool->config;
+	struct resolve *resolve;
+	int error;
+
+	if (pool->resolve)
+		return ERR_FULL;
+	if (pool->address_count > 0 && (pool->resolved_ns == 0 ||
+			core->now_ns - pool->resolved_ns < POOL_NAME_TTL_MS * NS_PER_MS))
+		return 0;
+	if (config->host[0] == '/')
+		error = address_unix(config->host, config->port, &pool->addresses[0]);
+	else
+		error = address_numeric(config->host, config->port, &pool->addresses[0]);
+	if (error != ERR_INVALID) {
+		pool->address_count = error ? 0 : 1;
+		return error;
+	}
+	resolve = calloc(1, sizeof *resolve);
+	CHECK(resolve);
+	snprintf(resolve->host, sizeof resolve->host, "%s", config->host);
+	resolve->port = config->port;
+	resolve->owner = pool;
+	resolve->resolved = pool_resolved;
+	error = resolve_start(core, resolve);
+	if (error) {
+		free(resolve);
+		return error;
+	}
+	pool->resolve = resolve;
+	return ERR_FULL;
+}
+
+static bool pool_open_one(struct core *core, struct pool *pool)
+{
+	struct fault fault = {"FATAL", SQLSTATE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, NULL, NULL, NULL};
+	const char *why;
+	int error = pool_find_addresses(core, pool);
+
+	if (error == ERR_FULL)
+		return false;
+	if (error) {
+		fault.message = "the path of the server's unix socket is too long";
+		pool_server_failed(core, pool, &fault, false);
+		return false;
+	}
+	if (server_open(core, pool, &pool->addresses[pool->next_address % pool->address_count], &why) != 0) {
+		fault.message = why;
+		pool_server_failed(core, pool, &fault, false);
+		return false;
+	}
+	if (!timer_is_set(&pool->upkeep))
+		core_timer_set(core, &pool->upkeep, POOL_UPKEEP_MS);
+	return true;
+}
+
+/* Opens what waiters and min_pool_size ask for, as far as there is room. */
+static void pool_grow(struct core *core, struct pool *pool)
+{
+	unsigned total = pool_total(pool), opening = pool->server_count[SERVER_LIST_OPENING];
+	unsigned wanted = pool->waiter_count > opening ? pool->waiter_count - opening : 0;
+	unsigned room = total < pool->size ? pool->size - total : 0;
+
+	if (total < pool->min_size && wanted < pool->min_size - total)
+		wanted = pool->min_size - total;
+	if (wanted > room)
+		wanted = room;
+	if (wanted > POOL_OPEN_AT_ONCE)
+		wanted = POOL_OPEN_AT_ONCE;
+	if (wanted == 0 || core->pools->is_draining)
+		return;
+	if (core->now_ns < pool->retry_ns) {
+		if (pool_alive(pool) == 0 && pool->failures >= core->pools->config->general.connect_attempts)
+			pool_fail_fast(core, pool);
+		return;
+	}
+	if (pool->failures > 0)
+		wanted = 1; /* one to see whether it is back */
+	while (wanted-- > 0 && pool_open_one(core, pool))
+		;
+}
+
+static void pool_dispatch(struct core *core, struct task *task)
+{
+	struct pool *pool = container_of(task, struct pool, dispatch);
+	struct list *link;
+
+	while ((link = list_first(&pool->waiters)) && !list_empty(&pool->servers[SERVER_LIST_IDLE])) {
+		struct list *idle = list_first(&pool->servers[SERVER_LIST_IDLE]);
+
+		lease_grant(core, container_of(link, struct lease, link),
+			container_of(idle, struct server, link));
+	}
+	pool_grow(core, pool);
+	link = list_first(&pool->waiters);
+	if (link && !timer_is_set(&pool->waited) &&
+		core->pools->config->general.checkout_timeout_ms != CONFIG_UNLIMITED)
+		core_timer_set(core, &pool->waited, core->pools->config->general.checkout_timeout_ms);
+}
+
+/* ---- news of servers ---- */
+
+/* What servers report changes when they are upgraded: sets that were tried on the old one are tried again. */
+static void pool_note_plain(struct pool *pool, const struct server *server)
+{
+	struct settings *plain = pool->plain_settings;
+	const char *before = params_get(&plain->reported, "server_version");
+	const char *now = params_get(&server->params, "server_version");
+
+	if (before && now && strcmp(before, now) != 0)
+		list_each(link, &pool->settings)
+			container_of(link, struct settings, link)->is_tried = false;
+	params_copy(&plain->reported, &server->params);
+	plain->is_tried = true;
+}
+
+void pool_server_ready(struct core *core, struct server *server)
+{
+	struct pool *pool = server->pool;
+
+	if (pool->failures > 0)
+		log_info(core, "pool %s/%s: the server is back", pool->config->database, pool->config->user);
+	pool->failures = 0;
+	pool->retry_ns = 0;
+	pool->password = server->password;
+	pool_note_plain(pool, server);
+	pool_give(core, server);
+	pool_wake(core, pool); /* others may wait for the news that it works */
+}
+
+static void pool_consider_growing(struct core *core, struct pool *pool)
+{
+	if (pool->waiter_count > 0 || pool_total(pool) < pool->min_size)
+		pool_wake(core, pool);
+}
+
+void pool_server_gone(struct core *core, struct pool *pool)
+{
+	pool_consider_growing(core, pool);
+}
+
+void pool_give(struct core *core, struct server *server)
+{
+	struct pool *pool = server->pool;
+	struct list *waiter = list_first(&pool->waiters);
+
+	server->idle_ns = server->used_ns = core->now_ns;
+	server_enter(core, server, SERVER_IDLE);
+	if (unlikely(server->retires || core->pools->is_draining || core->now_ns >= server->expires_ns)) {
+		server_close(core, server, "server_lifetime is over, or pgring is shutting down");
+		return;
+	}
+	if (waiter)
+		lease_grant(core, container_of(waiter, struct lease, link), server);
+}
+
+/* ---- upkeep ---- */
+
+static void pool_upkeep(struct core *core, struct timer *timer)
+{
+	struct pool *pool = container_of(timer, struct pool, upkeep);
+	int64_t idle_ms = pool->config->idle_timeout_ms;
+	unsigned total = pool_total(pool);
+
+	/* the last used stand in front: the longest idle come last */
+	list_each_safe(link, &pool->servers[SERVER_LIST_IDLE]) {
+		struct server *server = container_of(link, struct server, link);
+
+		if (core->now_ns >= server->expires_ns) {
+			server_close(core, server, "server_lifetime is over");
+		} else if (idle_ms != CONFIG_UNLIMITED && total > pool->min_size &&
+			core->now_ns - server->idle_ns > (uint64_t)idle_ms * NS_PER_MS) {
+			server_close(core, server, "idle_timeout is over");
+			total--;
+		}
+	}
+	pool_consider_growing(core, pool);
+	if (pool_total(pool) > 0 || pool->min_size > 0)
+		core_timer_set(core, &pool->upkeep, POOL_UPKEEP_MS);
+}

@@ -1,0 +1,83 @@
+/* pool: the server connections of one (database, user) pair on one core, and the clients that wait for one.
+ *
+ * Owner: the core. Thread: that core's. Each core has its share of the configured size. Several connections are opened at once when
+ * several clients wait. Idle servers are used last in, first out; waiters are served first in, first out.
+ */
+#ifndef PGRING_POOL_POOL_H
+#define PGRING_POOL_POOL_H
+
+#include "core/config.h"
+#include "core/slab.h"
+#include "net/resolve.h"
+#include "pool/lease.h"
+#include "pool/server.h"
+#include "pool/settings.h"
+#include "protocol/secret.h"
+
+/* Counters of the console's STATS; times in microseconds. */
+struct pool_stats {
+	uint64_t assignments, transactions, queries, received, sent;
+	uint64_t transaction_us, query_us, wait_us, logins;
+	uint64_t parses, binds;
+};
+
+enum { POOL_ADDRESSES = RESOLVE_MAX };
+
+struct pool {
+	const struct config_pool *config;
+	unsigned size, min_size;                 /* this core's share */
+	struct list servers[SERVER_LIST_COUNT];
+	unsigned server_count[SERVER_LIST_COUNT];
+	struct list waiters;                     /* of leases, oldest first */
+	unsigned waiter_count;
+	unsigned client_count;
+	struct list settings;
+	struct settings *plain_settings;         /* what servers have of themselves */
+
+	struct resolve *resolve;                 /* under way */
+	struct address addresses[POOL_ADDRESSES];
+	unsigned address_count, next_address;
+	uint64_t resolved_ns;
+
+	struct scram_keys scram_keys;            /* of the last login, for the next */
+	size_t scram_password;                   /* which password they are of */
+	size_t password;                         /* the one that was good */
+
+	unsigned failures;                       /* in a row */
+	uint64_t retry_ns;                       /* no attempt before */
+	char failure_text[256], failure_state[6];
+	struct timer retry, waited, upkeep;
+	struct task dispatch;
+	struct pool_stats stats;
+};
+
+struct pools {
+	const struct config *config;
+	struct pool *items; /* by config_pool.index */
+	size_t count;
+	struct slab servers;
+	uint64_t next_id;
+	bool is_draining;
+};
+
+/* Makes the pools of a core. Returns 0 or ERR_NO_MEMORY. */
+must_check int pools_open(struct core *core, const struct config *config);
+/* Closes all servers; pools_idle tells when they are gone. */
+void pools_drain(struct core *core);
+bool pools_idle(const struct core *core);
+void pools_close(struct core *core);
+
+/* Servers of the pool, those that are being opened or closed included. */
+unsigned pool_total(const struct pool *pool);
+
+/* Serves waiters, and opens connections for those that cannot be served. Runs later in this turn. */
+void pool_wake(struct core *core, struct pool *pool);
+
+/* News from the pool's servers. */
+void pool_server_ready(struct core *core, struct server *server);
+void pool_server_failed(struct core *core, struct pool *pool, const struct fault *fault, bool by_password);
+void pool_server_gone(struct core *core, struct pool *pool);
+/* A server is free, clean and in step. */
+void pool_give(struct core *core, struct server *server);
+
+#endif

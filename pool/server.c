@@ -1,0 +1,344 @@
+/* One connection to PostgreSQL: its states, and what each event does in them. server_login.c does the login, answers.c reads the
+ * answers. */
+#include "pool/server.h"
+
+#include "core/clock.h"
+#include "core/errors.h"
+#include "pool/lease.h"
+#include "pool/pool.h"
+#include "protocol/frame.h"
+#include "protocol/sqlstate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TO(name) (1U << SERVER_##name)
+
+static const struct {
+	const char *word;
+	unsigned next;
+	enum server_list list;
+} server_states[] = {
+#define SERVER_STATE(name, allowed, in, text) [SERVER_##name] = {text, allowed, SERVER_LIST_##in},
+#include "pool/server_states.def"
+};
+
+static void server_timer(struct core *core, struct timer *timer);
+static void server_clean_step(struct core *core, struct server *server);
+
+const char *server_state_name(enum server_state state)
+{
+	return server_states[state].word;
+}
+
+void server_enter(struct core *core, struct server *server, enum server_state next)
+{
+	struct pool *pool = server->pool;
+	enum server_list from = server_states[server->state].list, to = server_states[next].list;
+
+	CHECK(server_states[server->state].next & (1U << next));
+	CHECK(next != SERVER_IDLE || (pending_empty(&server->pending) && !server->lease));
+	core_timer_stop(core, &server->timer);
+	list_remove(&server->link);
+	pool->server_count[from]--;
+	if (next == SERVER_IDLE)
+		list_push_front(&pool->servers[to], &server->link); /* last in, first out */
+	else
+		list_push_back(&pool->servers[to], &server->link);
+	pool->server_count[to]++;
+	server->state = (uint8_t)next;
+}
+
+/* ---- opening ---- */
+
+static void server_connected(struct core *core, struct stream *stream)
+{
+	struct server *server = stream->owner;
+
+	server_enter(core, server, SERVER_LOGIN);
+	core_timer_set(core, &server->timer, core->pools->config->general.connect_timeout_ms);
+	stream_read(core, stream);
+	server_login_start(core, server);
+}
+
+static void server_data(struct core *core, struct stream *stream, const struct span *spans,
+	unsigned count)
+{
+	struct server *server = stream->owner;
+
+	if (server->state == SERVER_LOGIN)
+		server_login_data(core, server, spans, count);
+	else if (server->state != SERVER_CLOSING)
+		answers_data(core, server, spans, count);
+}
+
+static void server_drained(struct core *core, struct stream *stream)
+{
+	struct server *server = stream->owner;
+
+	if (server->lease)
+		core_defer(core, &server->lease->task);
+}
+
+static void server_ended(struct core *core, struct stream *stream, int error)
+{
+	struct server *server = stream->owner;
+	const struct config_pool *config = server->pool->config;
+	char text[256];
+	struct fault fault = {"FATAL", SQLSTATE_CONNECTION_FAILURE, text, NULL, NULL};
+
+	if (server->state == SERVER_CONNECTING) {
+		fault.sqlstate = SQLSTATE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+		snprintf(text, sizeof text, "could not connect to server %s:%u: %s", config->host,
+			config->port, strerror(-error));
+		server_login_failed(core, server, &fault);
+		return;
+	}
+	snprintf(text, sizeof text, "server %s:%u closed the connection unexpectedly%s%s", config->host,
+		config->port, error ? ": " : "", error ? strerror(-error) : "");
+	if (server->state == SERVER_LOGIN) {
+		server_login_failed(core, server, &fault);
+		return;
+	}
+	if (server->lease)
+		lease_lose(core, server, &fault);
+	server_close(core, server, text);
+}
+
+static void server_closed(struct core *core, struct stream *stream)
+{
+	struct server *server = stream->owner;
+	struct pool *pool = server->pool;
+
+	CHECK(server->state == SERVER_CLOSING && !server->lease);
+	core_timer_stop(core, &server->timer);
+	list_remove(&server->link);
+	pool->server_count[SERVER_LIST_CLOSING]--;
+	settings_drop(server->settings);
+	params_clear(&server->params);
+	answers_forget(server);
+	slab_free(&core->pools->servers, server);
+	pool_server_gone(core, pool);
+}
+
+static const struct stream_events server_events = {
+	.connected = server_connected,
+	.data = server_data,
+	.drained = server_drained,
+	.ended = server_ended,
+	.closed = server_closed,
+};
+
+int server_open(struct core *core, struct pool *pool, const struct address *address,
+	const char **ret_why)
+{
+	struct server *server = slab_alloc(&core->pools->servers);
+	int error;
+
+	if (!server) {
+		*ret_why = "too many server connections on one core";
+		return ERR_NO_SLOT;
+	}
+	server->pool = pool;
+	server->address = *address;
+	server->state = SERVER_CONNECTING;
+	server->status = 'I';
+	server->password = pool->password;
+	server->id = core->pools->next_id++;
+	server->opened_ns = core->now_ns;
+	list_init(&server->link);
+	timer_init(&server->timer, server_timer);
+	error = stream_connect(core, &server->address, &server_events, server, &server->stream);
+	if (error) {
+		*ret_why = error_text(error);
+		slab_free(&core->pools->servers, server);
+		return error;
+	}
+	list_push_back(&pool->servers[SERVER_LIST_OPENING], &server->link);
+	pool->server_count[SERVER_LIST_OPENING]++;
+	core_timer_set(core, &server->timer, core->pools->config->general.connect_timeout_ms);
+	return 0;
+}
+
+/* When it has to make room for a new one: its configured life, give or take the jitter. */
+static uint64_t server_expiry(struct core *core, const struct server *server)
+{
+	const struct config_pool *config = server->pool->config;
+	int64_t life = config->server_lifetime_ms, jitter = config->server_lifetime_jitter_ms;
+
+	if (life == CONFIG_UNLIMITED || life > INT64_MAX / (int64_t)(4 * NS_PER_MS))
+		return UINT64_MAX;
+	if (jitter > life)
+		jitter = life;
+	if (jitter > 0)
+		life += (int64_t)rand_below(&core->rand, 2 * (uint64_t)jitter + 1) - jitter;
+	return core->now_ns + (uint64_t)life * NS_PER_MS;
+}
+
+void server_login_done(struct core *core, struct server *server)
+{
+	struct pool *pool = server->pool;
+
+	server_login_end(server);
+	server->expires_ns = server_expiry(core, server);
+	server->settings = pool->plain_settings;
+	settings_hold(server->settings);
+	core_count(core, METRIC_connects);
+	pool_server_ready(core, server);
+}
+
+void server_login_failed(struct core *core, struct server *server, const struct fault *fault)
+{
+	struct pool *pool = server->pool;
+	bool by_password = strcmp(fault->sqlstate, SQLSTATE_INVALID_PASSWORD) == 0 &&
+		server->password + 1 < pool->config->server_password_count;
+
+	core_count(core, METRIC_connect_failures);
+	if (by_password && server->password == pool->password)
+		pool->password = server->password + 1; /* the next one may be good */
+	server_close(core, server, fault->message);
+	pool_server_failed(core, pool, fault, by_password);
+}
+
+/* ---- closing ---- */
+
+void server_close(struct core *core, struct server *server, const char *reason)
+{
+	static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
+	bool polite = server->state == SERVER_IDLE;
+
+	if (server->state == SERVER_CLOSING)
+		return;
+	CHECK(!server->lease);
+	snprintf(server->reason, sizeof server->reason, "%s", reason);
+	log_debug(core, "server connection %llu to %s:%u closes: %s", (unsigned long long)server->id,
+		server->pool->config->host, server->pool->config->port, server->reason);
+	server_login_end(server);
+	server_enter(core, server, SERVER_CLOSING);
+	if (polite)
+		stream_send(core, server->stream, terminate, sizeof terminate);
+	stream_close(core, server->stream, polite ? STREAM_FLUSHED : STREAM_AT_ONCE);
+}
+
+static void server_timer(struct core *core, struct timer *timer)
+{
+	struct server *server = container_of(timer, struct server, timer);
+	const struct config_pool *config = server->pool->config;
+	char text[160];
+	struct fault fault = {"FATAL", SQLSTATE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, text, NULL,
+		"Check that the server is up and reachable, or raise connect_timeout."};
+
+	switch ((enum server_state)server->state) {
+	case SERVER_CONNECTING:
+	case SERVER_LOGIN:
+		snprintf(text, sizeof text, "connect timeout: server %s:%u did not let us in in time",
+			config->host, config->port);
+		server_login_failed(core, server, &fault);
+		return;
+	case SERVER_CHECKING:
+		server_close(core, server, "healthcheck timeout");
+		return;
+	case SERVER_CLEANING:
+		core_count(core, METRIC_force_closed);
+		server_close(core, server, "could not be cleaned within rollback_timeout");
+		return;
+	case SERVER_IDLE:
+	case SERVER_LEASED:
+	case SERVER_CLOSING:
+	case SERVER_STATE_COUNT:
+		break;
+	}
+	UNREACHABLE();
+}
+
+/* ---- queries of pgring's own ---- */
+
+void server_query_hidden(struct core *core, struct server *server, const char *text)
+{
+	uint8_t head[FRAME_HEAD];
+	size_t len = strlen(text) + 1;
+
+	frame_write(head, CLIENT_QUERY, (uint32_t)len);
+	stream_send(core, server->stream, head, sizeof head);
+	stream_send(core, server->stream, text, len);
+	pending_push(&server->pending, PENDING_QUERY, PENDING_HIDDEN);
+}
+
+void server_check(struct core *core, struct server *server)
+{
+	core_count(core, METRIC_health_checks);
+	server_enter(core, server, SERVER_CHECKING);
+	core_timer_set(core, &server->timer, core->pools->config->general.healthcheck_timeout_ms);
+	server_query_hidden(core, server, ";");
+}
+
+void server_clean(struct core *core, struct server *server)
+{
+	server_enter(core, server, SERVER_CLEANING);
+	server->is_reset = false;
+	core_timer_set(core, &server->timer, core->pools->config->general.rollback_timeout_ms);
+	server_clean_step(core, server);
+}
+
+/* One thing at a time, each once the answer to the one before has come. */
+static void server_clean_step(struct core *core, struct server *server)
+{
+	if (!pending_empty(&server->pending) || !answers_at_border(server))
+		return;
+	if (server->status != 'I') {
+		core_count(core, METRIC_rollbacks);
+		server_query_hidden(core, server, "ROLLBACK");
+		return;
+	}
+	if (server->dirt && !server->is_reset) {
+		core_count(core, METRIC_cleaned);
+		server->is_reset = true;
+		server_query_hidden(core, server, "DISCARD ALL");
+		return;
+	}
+	if (server->cancels > 0)
+		return; /* a late cancel must not hit the next client */
+	if (server->is_reset) {
+		settings_drop(server->settings);
+		server->settings = server->pool->plain_settings;
+		settings_hold(server->settings);
+	}
+	server->dirt = 0;
+	pool_give(core, server);
+}
+
+void server_cancel_done(struct core *core, struct server *server)
+{
+	CHECK(server->cancels > 0);
+	server->cancels--;
+	if (server->state == SERVER_CLEANING)
+		server_clean_step(core, server);
+}
+
+void server_ready(struct core *core, struct server *server, bool hidden)
+{
+	server->used_ns = core->now_ns;
+	switch ((enum server_state)server->state) {
+	case SERVER_CHECKING:
+		if (pending_empty(&server->pending))
+			pool_give(core, server);
+		return;
+	case SERVER_CLEANING:
+		server_clean_step(core, server);
+		return;
+	case SERVER_LEASED:
+		if (!hidden || server->lease->is_trial)
+			lease_answered(core, server->lease, server->status);
+		else if (server->lease->is_blocked)
+			core_defer(core, &server->lease->task);
+		return;
+	case SERVER_CONNECTING:
+	case SERVER_LOGIN:
+	case SERVER_IDLE:
+	case SERVER_CLOSING:
+	case SERVER_STATE_COUNT:
+		break;
+	}
+	UNREACHABLE();
+}

@@ -1,0 +1,140 @@
+/* Shared sets of session parameters, and the query that applies one. */
+#include "pool/settings.h"
+
+#include "pool/pool.h"
+#include "protocol/frame.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool settings_equal(const struct params *a, const struct params *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		const char *value = params_get(b, a->items[i].name);
+
+		if (!value || strcmp(value, a->items[i].value) != 0)
+			return false;
+	}
+	return true;
+}
+
+struct settings *settings_share(struct pool *pool, const struct params *wanted)
+{
+	struct settings *settings;
+
+	list_each(link, &pool->settings) {
+		settings = container_of(link, struct settings, link);
+		if (settings_equal(&settings->wanted, wanted)) {
+			settings->users++;
+			return settings;
+		}
+	}
+	settings = calloc(1, sizeof *settings);
+	CHECK(settings);
+	params_copy(&settings->wanted, wanted);
+	settings->users = 1;
+	list_init(&settings->link);
+	list_push_front(&pool->settings, &settings->link);
+	return settings;
+}
+
+void settings_hold(struct settings *settings)
+{
+	CHECK(settings->users > 0);
+	settings->users++;
+}
+
+void settings_drop(struct settings *settings)
+{
+	if (!settings)
+		return;
+	CHECK(settings->users > 0);
+	if (--settings->users > 0)
+		return;
+	list_remove(&settings->link);
+	params_clear(&settings->wanted);
+	params_clear(&settings->reported);
+	free(settings);
+}
+
+struct text {
+	char *bytes;
+	size_t len, size;
+};
+
+static void text_add(struct text *text, const char *bytes, size_t len)
+{
+	if (text->len + len > text->size) {
+		text->size = 2 * (text->len + len) + 64;
+		text->bytes = realloc(text->bytes, text->size);
+		CHECK(text->bytes);
+	}
+	memcpy(text->bytes + text->len, bytes, len);
+	text->len += len;
+}
+
+static void text_add_string(struct text *text, const char *string)
+{
+	text_add(text, string, strlen(string));
+}
+
+/* E'...' means the same with and without standard_conforming_strings. */
+static void text_add_literal(struct text *text, const char *value)
+{
+	text_add_string(text, "E'");
+	for (; *value; value++) {
+		if (*value == '\'' || *value == '\\')
+			text_add(text, value, 1);
+		text_add(text, value, 1);
+	}
+	text_add_string(text, "'");
+}
+
+static void text_add_identifier(struct text *text, const char *name)
+{
+	text_add_string(text, "\"");
+	for (; *name; name++) {
+		if (*name == '"')
+			text_add(text, name, 1);
+		text_add(text, name, 1);
+	}
+	text_add_string(text, "\"");
+}
+
+void settings_compose(struct core *core, struct chain *chain, const struct settings *present,
+	const struct settings *wanted)
+{
+	struct text text = {0};
+	const char *separator = "SELECT ";
+	uint8_t head[FRAME_HEAD];
+
+	for (size_t i = 0; i < present->wanted.count; i++) {
+		if (params_get(&wanted->wanted, present->wanted.items[i].name))
+			continue;
+		text_add_string(&text, "RESET ");
+		text_add_identifier(&text, present->wanted.items[i].name);
+		text_add_string(&text, ";");
+	}
+	for (size_t i = 0; i < wanted->wanted.count; i++) {
+		const struct param *param = &wanted->wanted.items[i];
+		const char *has = params_get(&present->wanted, param->name);
+
+		if (has && strcmp(has, param->value) == 0)
+			continue;
+		/* set_config takes lists as the startup packet does; SET would take them for one element */
+		text_add_string(&text, separator);
+		text_add_string(&text, "pg_catalog.set_config(");
+		text_add_literal(&text, param->name);
+		text_add_string(&text, ",");
+		text_add_literal(&text, param->value);
+		text_add_string(&text, ",false)");
+		separator = ",";
+	}
+	text_add(&text, "", 1);
+	frame_write(head, CLIENT_QUERY, (uint32_t)text.len);
+	chain_copy(core, chain, head, sizeof head);
+	chain_copy(core, chain, text.bytes, text.len);
+	free(text.bytes);
+}

@@ -1,0 +1,299 @@
+/* A client's session as a whole: its states, its stream, its end. client_login.c lets it in, client_relay.c serves it,
+ * client_console.c is for the console. */
+#include "router/client.h"
+
+#include "core/clock.h"
+#include "core/memory.h"
+#include "net/socket.h"
+#include "protocol/greeting.h"
+#include "protocol/sqlstate.h"
+#include "protocol/writer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TO(name) (1U << CLIENT_##name)
+
+static const struct {
+	const char *word;
+	unsigned next;
+} client_states[] = {
+#define CLIENT_STATE(name, allowed, text) [CLIENT_##name] = {text, allowed},
+#include "router/client_states.def"
+};
+
+static void client_timer(struct core *core, struct timer *timer);
+static void client_resume(struct core *core, struct task *task);
+
+enum { CLIENT_PID_SLOT_BITS = 20 };
+_Static_assert(LIMIT_SLOTS <= 1 << CLIENT_PID_SLOT_BITS, "a slot fits into a cancel key's number");
+_Static_assert(LIMIT_CORES < 1 << (31 - CLIENT_PID_SLOT_BITS), "so does a core, and the number stays positive");
+
+uint32_t client_pid(const struct core *core, const struct client *client)
+{
+	return (core->index + 1) << CLIENT_PID_SLOT_BITS | slab_index(client);
+}
+
+bool client_pid_parse(uint32_t pid, uint32_t *ret_core, uint32_t *ret_slot)
+{
+	if (pid >> CLIENT_PID_SLOT_BITS == 0)
+		return false;
+	*ret_core = (pid >> CLIENT_PID_SLOT_BITS) - 1;
+	*ret_slot = pid & ((1U << CLIENT_PID_SLOT_BITS) - 1);
+	return true;
+}
+
+void client_enter(struct core *core, struct client *client, enum client_state next)
+{
+	(void)core;
+	CHECK(client_states[client->state].next & (1U << next));
+	client->state = (uint8_t)next;
+}
+
+const char *client_state_name(const struct client *client)
+{
+	if (client->state != CLIENT_READY)
+		return client_states[client->state].word;
+	switch ((enum lease_state)client->lease.state) {
+	case LEASE_NONE:
+		return "idle";
+	case LEASE_WAITING:
+		return "waiting";
+	case LEASE_HELD:
+		return "active";
+	}
+	UNREACHABLE();
+}
+
+/* ---- the stream's events ---- */
+
+static void client_data(struct core *core, struct stream *stream, const struct span *spans, unsigned count)
+{
+	struct client *client = client_of(stream);
+
+	switch ((enum client_state)client->state) {
+	case CLIENT_READY:
+		client_relay_data(core, client, spans, count);
+		return;
+	case CLIENT_STARTUP:
+	case CLIENT_DERIVING:
+	case CLIENT_AUTH:
+	case CLIENT_SETTLING:
+		client_login_data(core, client, spans, count);
+		return;
+	case CLIENT_CONSOLE:
+		client_console_data(core, client, spans, count);
+		return;
+	case CLIENT_CLOSING:
+	case CLIENT_STATE_COUNT:
+		return;
+	}
+}
+
+static void client_drained(struct core *core, struct stream *stream)
+{
+	struct client *client = client_of(stream);
+
+	if (client->lease.state == LEASE_HELD)
+		stream_read(core, client->lease.server->stream);
+}
+
+static void client_ended(struct core *core, struct stream *stream, int error)
+{
+	client_drop(core, client_of(stream), error ? strerror(-error) : "the client closed the connection");
+}
+
+static void client_closed(struct core *core, struct stream *stream)
+{
+	struct client *client = client_of(stream);
+
+	CHECK(client->state == CLIENT_CLOSING);
+	chain_clear(core, &client->in);
+	slab_free(&core->router->clients, client);
+}
+
+static const struct stream_events client_events = {
+	.data = client_data,
+	.drained = client_drained,
+	.ended = client_ended,
+	.closed = client_closed,
+};
+
+static void client_resume(struct core *core, struct task *task)
+{
+	struct client *client = container_of(task, struct client, resume);
+
+	if (client->state == CLIENT_READY)
+		client_relay_resume(core, client);
+}
+
+/* ---- beginning and end ---- */
+
+void client_open(struct core *core, int fd)
+{
+	struct router *router = core->router;
+	struct client *client = slab_alloc(&router->clients);
+
+	if (!client) {
+		socket_close(fd);
+		return;
+	}
+	client->stream = stream_adopt(core, fd, &client_events, client);
+	if (!client->stream) {
+		slab_free(&router->clients, client);
+		socket_close(fd);
+		return;
+	}
+	client->state = CLIENT_STARTUP;
+	client->status = 'I';
+	client->id = router->next_id++;
+	client->connected_ns = client->request_ns = core->now_ns;
+	timer_init(&client->timer, client_timer);
+	task_init(&client->resume, client_resume);
+	socket_accepted(fd, &client->peer);
+	if (router->config->general.client_login_timeout_ms != CONFIG_UNLIMITED)
+		core_timer_set(core, &client->timer, router->config->general.client_login_timeout_ms);
+	stream_read(core, client->stream);
+}
+
+static void client_give_back(struct core *core, struct client *client)
+{
+	if (client->pool) {
+		if (client->lease.state == LEASE_WAITING)
+			lease_cancel_wait(core, &client->lease);
+		else if (client->lease.state == LEASE_HELD)
+			lease_abandon(core, &client->lease);
+		client->pool->client_count--;
+	}
+	settings_drop(client->settings);
+	client->settings = NULL;
+	client_login_end(core, client);
+	client_console_end(client);
+}
+
+static void client_end(struct core *core, struct client *client, const char *reason,
+	enum stream_close_how how)
+{
+	char peer[ADDRESS_TEXT];
+
+	if (client->state == CLIENT_CLOSING)
+		return;
+	if (client->state == CLIENT_READY && core->router->config->general.log_disconnections)
+		log_info(core, "client %llu \"%s\" disconnected from database \"%s\" [%s]: %s",
+			(unsigned long long)client->id, client->pool->config->user,
+			client->pool->config->database, address_text(&client->peer, peer), reason);
+	core_timer_stop(core, &client->timer);
+	list_remove(&client->resume.link);
+	client_give_back(core, client);
+	client_enter(core, client, CLIENT_CLOSING);
+	stream_close(core, client->stream, how);
+}
+
+void client_close(struct core *core, struct client *client, const char *reason)
+{
+	client_end(core, client, reason, STREAM_FLUSHED);
+}
+
+void client_drop(struct core *core, struct client *client, const char *reason)
+{
+	client_end(core, client, reason, STREAM_AT_ONCE);
+}
+
+/* ---- what it is told ---- */
+
+void client_say(struct core *core, struct client *client, const struct fault *fault)
+{
+	uint8_t message[2048];
+
+	stream_send(core, client->stream, message, fault_write(message, sizeof message, 'E', fault));
+}
+
+void client_say_ready(struct core *core, struct client *client, char status)
+{
+	uint8_t message[8];
+	struct writer writer;
+
+	writer_init(&writer, message, sizeof message);
+	greeting_write_ready(&writer, status);
+	stream_send(core, client->stream, message, writer_len(&writer));
+	client->status = status;
+}
+
+void client_fatal(struct core *core, struct client *client, const struct fault *fault)
+{
+	struct fault fatal = *fault;
+
+	if (client->state == CLIENT_CLOSING)
+		return;
+	fatal.severity = "FATAL";
+	client_say(core, client, &fatal);
+	client_close(core, client, fault->message);
+}
+
+void client_fatal_text(struct core *core, struct client *client, const char *sqlstate, const char *text)
+{
+	struct fault fault = {"FATAL", sqlstate, text, NULL, NULL};
+
+	client_fatal(core, client, &fault);
+}
+
+void client_violation(struct core *core, struct client *client, const char *text)
+{
+	char peer[ADDRESS_TEXT];
+
+	core_count(core, METRIC_protocol_errors);
+	log_debug(core, "client %llu [%s] broke the protocol: %s", (unsigned long long)client->id,
+		address_text(&client->peer, peer), text);
+	client_fatal_text(core, client, SQLSTATE_PROTOCOL_VIOLATION, text);
+}
+
+/* ---- timeouts ---- */
+
+void client_watch(struct core *core, struct client *client)
+{
+	const struct config_general *general = &core->router->config->general;
+	int64_t limit_ms = general->client_idle_timeout_ms;
+
+	if (likely(!core->router->has_timeouts) || client->state != CLIENT_READY)
+		return;
+	if (client->lease.state == LEASE_HELD && !pending_empty(&client->lease.server->pending))
+		limit_ms = general->query_timeout_ms;
+	else if (client->lease.state == LEASE_HELD && client->status != 'I')
+		limit_ms = general->client_idle_in_transaction_timeout_ms;
+	else if (client->lease.state == LEASE_WAITING)
+		limit_ms = CONFIG_UNLIMITED; /* checkout_timeout is the pool's */
+	if (limit_ms == CONFIG_UNLIMITED || limit_ms <= 0)
+		core_timer_stop(core, &client->timer);
+	else
+		core_timer_set(core, &client->timer, limit_ms);
+}
+
+static void client_timer(struct core *core, struct timer *timer)
+{
+	struct client *client = container_of(timer, struct client, timer);
+	const struct config_general *general = &core->router->config->general;
+	struct fault fault = {"FATAL", SQLSTATE_IDLE_SESSION_TIMEOUT, "disconnecting idle client", NULL, NULL};
+	char detail[96];
+
+	if (client->state != CLIENT_READY) {
+		client_login_timeout(core, client);
+		return;
+	}
+	fault.detail = detail;
+	if (client->lease.state == LEASE_HELD && !pending_empty(&client->lease.server->pending)) {
+		fault.sqlstate = SQLSTATE_SYSTEM_ERROR;
+		fault.message = "query timeout";
+		snprintf(detail, sizeof detail, "query_timeout of %lldms expired",
+			(long long)general->query_timeout_ms);
+		client->lease.is_mid_request = true; /* so that its server is closed */
+	} else if (client->lease.state == LEASE_HELD && client->status != 'I') {
+		fault.message = "disconnecting idle in transaction client";
+		snprintf(detail, sizeof detail, "client_idle_in_transaction_timeout of %lldms expired",
+			(long long)general->client_idle_in_transaction_timeout_ms);
+	} else {
+		snprintf(detail, sizeof detail, "client_idle_timeout of %lldms expired",
+			(long long)general->client_idle_timeout_ms);
+	}
+	client_fatal(core, client, &fault);
+}

@@ -1,0 +1,104 @@
+/* client: one session of a client, from accept to close.
+ *
+ *   STARTUP -> DERIVING -> AUTH -> SETTLING -> READY
+ *        \-> (console) CONSOLE                   any of them -> CLOSING -> freed
+ *
+ * Owner: the core's router. Thread: that core's. Memory: a slot of the client slab; what only the login needs is apart and freed
+ * with it. While READY, the lease's state says whether the client idles, waits or has a server.
+ * Source: PostgreSQL manual, "Frontend/Backend Protocol".
+ */
+#ifndef PGRING_ROUTER_CLIENT_H
+#define PGRING_ROUTER_CLIENT_H
+
+#include "pool/lease.h"
+#include "pool/pool.h"
+#include "router/router.h"
+
+struct client_login;
+struct command;
+
+enum client_state {
+#define CLIENT_STATE(name, next, word) CLIENT_##name,
+#include "router/client_states.def"
+	CLIENT_STATE_COUNT
+};
+
+enum { CLIENT_KEY_BYTES = 32, CLIENT_KEY_BYTES_OLD = 4 };
+
+struct client {
+	struct stream *stream;
+	struct pool *pool;           /* from the start-up packet on; NULL for the console */
+	struct lease lease;
+	struct settings *settings;
+	struct chain in;             /* received and not yet dealt with */
+	struct client_login *login;  /* until READY or CONSOLE */
+	struct timer timer;          /* of the login, of idleness, of a query */
+	struct task resume;          /* goes on with `in` once the present completion is dealt with */
+	uint32_t left;               /* bytes of the present message still to come */
+	uint8_t state;               /* enum client_state */
+	bool discards;               /* ... which go nowhere */
+	bool skips;                  /* a batch has failed: nothing counts until its Sync */
+	bool is_waiting;             /* the first message in `in` waits for a server, or for room */
+	bool is_lost_told;           /* said goodbye already */
+	char status;                 /* of the last ReadyForQuery */
+	uint8_t key_len;
+	uint8_t key[CLIENT_KEY_BYTES];
+	uint64_t id, connected_ns, request_ns;
+	struct address peer;
+	struct command *command;     /* CONSOLE: under way */
+	char *prepared;              /* CONSOLE: text of the extended protocol's statement */
+};
+
+/* A connection that was accepted; the descriptor is taken over. */
+void client_open(struct core *core, int fd);
+
+/* The client of a descriptor's stream. */
+static inline struct client *client_of(struct stream *stream)
+{
+	return stream->owner;
+}
+
+/* The number in its cancel key that leads back to its core and slot, and the way back. */
+uint32_t client_pid(const struct core *core, const struct client *client);
+bool client_pid_parse(uint32_t pid, uint32_t *ret_core, uint32_t *ret_slot);
+
+/* Moves it to a state. Only this function changes the state. */
+void client_enter(struct core *core, struct client *client, enum client_state next);
+const char *client_state_name(const struct client *client);
+
+/* Ends the session: gives back what it has, sends what is queued. `reason` goes to the log. */
+void client_close(struct core *core, struct client *client, const char *reason);
+/* The same, at once, for a peer that is gone. */
+void client_drop(struct core *core, struct client *client, const char *reason);
+
+/* Says why, with severity FATAL, and ends the session. */
+void client_fatal(struct core *core, struct client *client, const struct fault *fault);
+void client_fatal_text(struct core *core, struct client *client, const char *sqlstate, const char *text);
+/* The client broke the protocol. */
+void client_violation(struct core *core, struct client *client, const char *text);
+
+/* Appends an ErrorResponse, a ReadyForQuery. */
+void client_say(struct core *core, struct client *client, const struct fault *fault);
+void client_say_ready(struct core *core, struct client *client, char status);
+
+/* Sets the timer for what the client does now, if the configuration limits that. */
+void client_watch(struct core *core, struct client *client);
+
+/* Siblings in this folder: the login (client_login.c), the session (client_relay.c), the console (client_console.c). */
+void client_login_data(struct core *core, struct client *client, const struct span *spans, unsigned count);
+void client_login_end(struct core *core, struct client *client);
+void client_login_derived(struct core *core, struct client *client);
+void client_login_settled(struct core *core, struct client *client);
+void client_login_timeout(struct core *core, struct client *client);
+void client_relay_data(struct core *core, struct client *client, const struct span *spans, unsigned count);
+void client_relay_resume(struct core *core, struct client *client);
+/* The request that waits gets an error instead of a server. */
+void client_relay_fail(struct core *core, struct client *client, const struct fault *fault);
+extern const struct lease_events client_lease_events;
+void client_console_data(struct core *core, struct client *client, const struct span *spans, unsigned count);
+void client_console_start(struct core *core, struct client *client);
+void client_console_end(struct client *client);
+/* The handler of LETTER_ANSWER. */
+void client_console_answered(struct core *core, const struct letter *letter);
+
+#endif

@@ -1,0 +1,636 @@
+/* A session at work: each message of the client is decided on and sent to its server, or answered here.
+ *
+ * The fast path walks the received bytes where they are and passes them on in runs. What is incomplete, or has to wait for a server,
+ * is kept in client->in and goes message by message. Source: PostgreSQL manual, "Message Flow".
+ */
+#include "router/client.h"
+
+#include "core/clock.h"
+#include "protocol/frame.h"
+#include "protocol/sqlstate.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* Of a message that is looked at; longer names than PostgreSQL's own are not told apart from these. */
+enum { RELAY_PEEK = 256 };
+
+enum relay_verdict {
+	RELAY_FORWARD, /* to the server, noted already */
+	RELAY_DROP,    /* dealt with */
+	RELAY_REFUSE,  /* a request that fails goes in its place */
+	RELAY_WAIT,    /* keep it until there is a server, or room */
+	RELAY_END,     /* the session is over */
+};
+
+struct relay_message {
+	struct frame frame;
+	const uint8_t *body; /* the first bytes of it */
+	size_t body_len;
+	enum lease_refusal refusal; /* RELAY_REFUSE */
+};
+
+/* ---- looking at messages ---- */
+
+static bool relay_is_word(const uint8_t *at, const uint8_t *end, const char *word)
+{
+	size_t len = strlen(word);
+
+	if ((size_t)(end - at) < len || strncasecmp((const char *)at, word, len) != 0)
+		return false;
+	at += len;
+	return at == end || !((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') ||
+		(*at >= '0' && *at <= '9') || *at == '_' || *at >= 0x80);
+}
+
+/* Behind blanks and comments at the beginning of a statement. */
+static const uint8_t *relay_skip_blanks(const uint8_t *at, const uint8_t *end)
+{
+	for (;;) {
+		if (at < end && (*at == ' ' || (*at >= '\t' && *at <= '\r') || *at == ';')) {
+			at++;
+		} else if (end - at >= 2 && at[0] == '-' && at[1] == '-') {
+			while (at < end && *at != '\n')
+				at++;
+		} else if (end - at >= 2 && at[0] == '/' && at[1] == '*') {
+			unsigned depth = 1;
+
+			for (at += 2; at < end && depth > 0; at++) {
+				if (end - at >= 2 && at[0] == '*' && at[1] == '/')
+					depth--, at++;
+				else if (end - at >= 2 && at[0] == '/' && at[1] == '*')
+					depth++, at++;
+			}
+		} else {
+			return at;
+		}
+	}
+}
+
+static bool relay_begins_transaction(const uint8_t *at, const uint8_t *end)
+{
+	at = relay_skip_blanks(at, end);
+	return relay_is_word(at, end, "BEGIN") || relay_is_word(at, end, "START");
+}
+
+/* The byte behind the first NUL, or NULL if that is not among the bytes at hand. */
+static const uint8_t *relay_behind_name(const uint8_t *at, const uint8_t *end)
+{
+	const uint8_t *nul = at < end ? memchr(at, 0, (size_t)(end - at)) : NULL;
+
+	return nul && nul + 1 < end ? nul + 1 : NULL;
+}
+
+/* Whether it uses the unnamed statement, or one may not tell. */
+static bool relay_uses_unnamed(const struct relay_message *message)
+{
+	const uint8_t *end = message->body + message->body_len;
+	const uint8_t *name;
+
+	if (message->frame.type == CLIENT_DESCRIBE)
+		return message->body_len >= 2 && message->body[0] == 'S' && message->body[1] == '\0';
+	name = relay_behind_name(message->body, end);
+	return !name || *name == '\0';
+}
+
+/* Whether the request may go to a server that other clients use before and after. */
+static bool relay_may_go(struct client *client, struct relay_message *message)
+{
+	enum pool_mode mode = client->pool->config->mode;
+	const uint8_t *at = message->body, *end = at + message->body_len;
+
+	if (mode == POOL_SESSION)
+		return true;
+	switch (message->frame.type) {
+	case CLIENT_PARSE:
+		if (*at != '\0') {
+			message->refusal = REFUSAL_NAMED_STATEMENT;
+			return false;
+		}
+		if (mode == POOL_STATEMENT && relay_begins_transaction(at + 1, end)) {
+			message->refusal = REFUSAL_TRANSACTION_CONTROL;
+			return false;
+		}
+		client->lease.knows_unnamed = true;
+		return true;
+	case CLIENT_QUERY:
+		client->lease.knows_unnamed = false; /* a simple query destroys it */
+		if (mode == POOL_STATEMENT && relay_begins_transaction(at, end)) {
+			message->refusal = REFUSAL_TRANSACTION_CONTROL;
+			return false;
+		}
+		return true;
+	case CLIENT_BIND:
+	case CLIENT_DESCRIBE:
+		if (!client->lease.knows_unnamed && relay_uses_unnamed(message)) {
+			message->refusal = REFUSAL_UNKNOWN_UNNAMED;
+			return false;
+		}
+		return true;
+	}
+	return true;
+}
+
+static enum pending_kind relay_pending_kind(uint8_t type)
+{
+	switch (type) {
+	case CLIENT_QUERY:
+		return PENDING_QUERY;
+	case CLIENT_PARSE:
+		return PENDING_PARSE;
+	case CLIENT_BIND:
+		return PENDING_BIND;
+	case CLIENT_DESCRIBE:
+		return PENDING_DESCRIBE;
+	case CLIENT_EXECUTE:
+		return PENDING_EXECUTE;
+	case CLIENT_CLOSE:
+		return PENDING_CLOSE;
+	case CLIENT_FUNCTION_CALL:
+		return PENDING_FUNCTION;
+	}
+	UNREACHABLE();
+}
+
+/* A request, which needs a server. */
+static enum relay_verdict relay_request(struct core *core, struct client *client,
+	struct relay_message *message)
+{
+	struct lease *lease = &client->lease;
+
+	if (lease->state == LEASE_NONE) {
+		client->request_ns = core->now_ns;
+		(void)lease_take(core, lease);
+	}
+	if (unlikely(lease->state == LEASE_WAITING) || lease_is_blocked(core, lease)) {
+		client->is_waiting = true;
+		return RELAY_WAIT;
+	}
+	if (unlikely(!relay_may_go(client, message)))
+		return RELAY_REFUSE;
+	lease_note(core, lease, relay_pending_kind(message->frame.type), 0);
+	return RELAY_FORWARD;
+}
+
+static enum relay_verdict relay_sync(struct core *core, struct client *client)
+{
+	struct lease *lease = &client->lease;
+
+	client->skips = false;
+	if (lease->state != LEASE_HELD) {
+		client_say_ready(core, client, 'I');
+		return RELAY_DROP;
+	}
+	if (lease_is_blocked(core, lease)) {
+		client->is_waiting = true;
+		return RELAY_WAIT;
+	}
+	lease_note(core, lease, PENDING_SYNC, 0);
+	return RELAY_FORWARD;
+}
+
+static enum relay_verdict relay_decide(struct core *core, struct client *client,
+	struct relay_message *message)
+{
+	bool has_server = client->lease.state == LEASE_HELD;
+
+	if (unlikely(client->skips) && message->frame.type != CLIENT_SYNC &&
+		message->frame.type != CLIENT_TERMINATE)
+		return RELAY_DROP;
+	switch (message->frame.type) {
+	case CLIENT_QUERY:
+	case CLIENT_PARSE:
+	case CLIENT_BIND:
+	case CLIENT_DESCRIBE:
+	case CLIENT_EXECUTE:
+	case CLIENT_CLOSE:
+	case CLIENT_FUNCTION_CALL:
+		return relay_request(core, client, message);
+	case CLIENT_SYNC:
+		return relay_sync(core, client);
+	case CLIENT_FLUSH:
+	case CLIENT_COPY_DATA:
+		/* outside of COPY PostgreSQL ignores COPY data, which may arrive after an error */
+		return has_server ? RELAY_FORWARD : RELAY_DROP;
+	case CLIENT_COPY_DONE:
+	case CLIENT_COPY_FAIL:
+		if (!has_server)
+			return RELAY_DROP;
+		if (lease_is_blocked(core, &client->lease)) {
+			client->is_waiting = true;
+			return RELAY_WAIT;
+		}
+		pending_push_copy_end(&client->lease.server->pending);
+		return RELAY_FORWARD;
+	case CLIENT_TERMINATE:
+		client_drop(core, client, "the client said goodbye");
+		return RELAY_END;
+	}
+	client_violation(core, client, "unexpected message: a password after the login");
+	return RELAY_END;
+}
+
+static void relay_malformed(struct core *core, struct client *client, const struct frame *frame)
+{
+	char text[80];
+
+	if (frame->how == FRAME_UNKNOWN)
+		snprintf(text, sizeof text, "invalid frontend message type %d", frame->type);
+	else
+		snprintf(text, sizeof text, "invalid message length");
+	client_violation(core, client, text);
+}
+
+/* ---- the slow path: message by message out of client->in ---- */
+
+/* Moves bytes of the present message on. Returns false if it is still incomplete. */
+static bool relay_move(struct core *core, struct client *client)
+{
+	uint32_t n = client->left < client->in.bytes ? client->left : client->in.bytes;
+	struct lease *lease = &client->lease;
+
+	if (client->discards || lease->state != LEASE_HELD) {
+		chain_pop(core, &client->in, n);
+	} else {
+		chain_move(core, &lease->server->stream->out, &client->in, n);
+		stream_flush(core, lease->server->stream);
+		lease->is_mid_request = client->left > n;
+		client->pool->stats.received += n;
+	}
+	client->left -= n;
+	return client->left == 0;
+}
+
+static void relay_refuse(struct core *core, struct client *client, const struct relay_message *message)
+{
+	lease_refuse(core, &client->lease, relay_pending_kind(message->frame.type), message->refusal);
+}
+
+/* Deals with the first message of client->in. Returns false if it must stay. */
+static bool relay_first(struct core *core, struct client *client)
+{
+	uint8_t head[RELAY_PEEK];
+	size_t have = chain_peek(&client->in, head, sizeof head);
+	struct relay_message message;
+	uint32_t enough;
+
+	switch (frame_read(frame_from_client, head, have, &message.frame)) {
+	case FRAME_MORE:
+		return false;
+	case FRAME_BAD:
+		relay_malformed(core, client, &message.frame);
+		return false;
+	case FRAME_DONE:
+		break;
+	}
+	/* A server is not taken before the request is there, unless it is too large to be kept. */
+	enough = message.frame.how == FRAME_PASS ? FRAME_HEAD : LIMIT_HELD_BYTES;
+	if (client->in.bytes < message.frame.bytes && client->in.bytes < enough)
+		return false;
+	message.body = head + FRAME_HEAD;
+	message.body_len = (have < message.frame.bytes ? have : message.frame.bytes) - FRAME_HEAD;
+	client->left = message.frame.bytes;
+	client->discards = false;
+	switch (relay_decide(core, client, &message)) {
+	case RELAY_FORWARD:
+		return relay_move(core, client);
+	case RELAY_REFUSE:
+		relay_refuse(core, client, &message);
+		client->discards = true;
+		return relay_move(core, client);
+	case RELAY_DROP:
+		client->discards = true;
+		return relay_move(core, client);
+	case RELAY_WAIT:
+	case RELAY_END:
+		client->left = 0;
+		return false;
+	}
+	UNREACHABLE();
+}
+
+/* Sees to it that a client is read from exactly while there is room for what it sends. */
+static void relay_throttle(struct core *core, struct client *client)
+{
+	bool is_full;
+
+	if (client->state != CLIENT_READY)
+		return;
+	is_full = client->in.bytes > LIMIT_HELD_BYTES;
+	if (!client->is_waiting && client->lease.state == LEASE_HELD &&
+		unlikely(lease_is_blocked(core, &client->lease)))
+		is_full = true;
+	if (unlikely(is_full))
+		stream_pause(core, client->stream);
+	else if (unlikely(!client->stream->reading))
+		stream_read(core, client->stream);
+	if (client->lease.state == LEASE_HELD && unlikely(client->lease.is_blocked))
+		lease_hurry(core, &client->lease);
+}
+
+static void relay_input(struct core *core, struct client *client)
+{
+	while (client->state == CLIENT_READY && !client->is_waiting && client->in.bytes > 0) {
+		if (client->left > 0) {
+			if (!relay_move(core, client))
+				break;
+		} else if (!relay_first(core, client)) {
+			break;
+		}
+	}
+}
+
+/* Adds as many bytes to the incomplete message in client->in as it lacks. Returns how many were taken. */
+static size_t relay_complete(struct core *core, struct client *client, const struct span *span,
+	const uint8_t *at, size_t len)
+{
+	uint8_t head[FRAME_HEAD];
+	struct frame frame;
+	size_t taken = 0, n;
+
+	if (client->in.bytes < FRAME_HEAD) {
+		taken = FRAME_HEAD - client->in.bytes < len ? FRAME_HEAD - client->in.bytes : len;
+		chain_copy(core, &client->in, at, taken);
+	}
+	if (chain_peek(&client->in, head, sizeof head) < sizeof head)
+		return taken;
+	if (frame_read(frame_from_client, head, sizeof head, &frame) == FRAME_DONE &&
+		frame.how != FRAME_PASS && client->in.bytes < frame.bytes) {
+		n = frame.bytes - client->in.bytes < len - taken ? frame.bytes - client->in.bytes : len - taken;
+		chain_borrow(core, &client->in, span, at + taken, n);
+		taken += n;
+	}
+	relay_input(core, client);
+	return taken;
+}
+
+/* ---- the fast path: whole messages where they were received ---- */
+
+static void relay_pass(struct core *core, struct client *client, const struct span *span,
+	const uint8_t *run, const uint8_t *end)
+{
+	struct stream *stream;
+
+	if (run == end || client->lease.state != LEASE_HELD)
+		return;
+	stream = client->lease.server->stream;
+	chain_borrow(core, &stream->out, span, run, (size_t)(end - run));
+	stream_flush(core, stream);
+	client->pool->stats.received += (uint64_t)(end - run);
+}
+
+/* Returns how many bytes were dealt with; the rest is an incomplete message, or waits. */
+static size_t relay_span(struct core *core, struct client *client, const struct span *span, const uint8_t *at)
+{
+	const uint8_t *start = at, *end = span->bytes + span->len, *run = at;
+
+	while (at < end) {
+		struct relay_message message;
+		enum relay_verdict verdict;
+		uint32_t n;
+
+		if (client->left > 0) {
+			n = client->left < (uint32_t)(end - at) ? client->left : (uint32_t)(end - at);
+			at += n;
+			client->left -= n;
+			if (unlikely(client->discards))
+				run = at;
+			else if (client->lease.state == LEASE_HELD)
+				client->lease.is_mid_request = client->left > 0;
+			continue;
+		}
+		switch (frame_read(frame_from_client, at, (size_t)(end - at), &message.frame)) {
+		case FRAME_MORE:
+			relay_pass(core, client, span, run, at);
+			return (size_t)(at - start);
+		case FRAME_BAD:
+			relay_pass(core, client, span, run, at);
+			relay_malformed(core, client, &message.frame);
+			return (size_t)(end - start);
+		case FRAME_DONE:
+			break;
+		}
+		n = message.frame.bytes;
+		if (unlikely(n > (uint32_t)(end - at)) && message.frame.how != FRAME_PASS) {
+			relay_pass(core, client, span, run, at);
+			return (size_t)(at - start);
+		}
+		message.body = at + FRAME_HEAD;
+		message.body_len = n - FRAME_HEAD;
+		verdict = relay_decide(core, client, &message);
+		if (likely(verdict == RELAY_FORWARD)) {
+			client->left = n; /* the top of the loop takes it from here, and is_mid_request with it */
+			client->discards = false;
+			continue;
+		}
+		if (verdict == RELAY_END)
+			return (size_t)(end - start);
+		relay_pass(core, client, span, run, at);
+		if (verdict == RELAY_WAIT)
+			return (size_t)(at - start);
+		if (verdict == RELAY_REFUSE)
+			relay_refuse(core, client, &message);
+		run = at;
+		client->left = n;
+		client->discards = true;
+	}
+	relay_pass(core, client, span, run, end);
+	return (size_t)(end - start);
+}
+
+static void relay_take_span(struct core *core, struct client *client, const struct span *span)
+{
+	const uint8_t *at = span->bytes, *end = at + span->len;
+
+	while (at < end && client->state == CLIENT_READY) {
+		if (client->is_waiting) {
+			chain_borrow(core, &client->in, span, at, (size_t)(end - at));
+			return;
+		}
+		if (client->in.bytes > 0) {
+			at += relay_complete(core, client, span, at, (size_t)(end - at));
+			continue;
+		}
+		at += relay_span(core, client, span, at);
+		if (at < end && client->state == CLIENT_READY && !client->is_waiting) {
+			chain_borrow(core, &client->in, span, at, (size_t)(end - at));
+			relay_input(core, client); /* it may be large enough to be streamed */
+			return;
+		}
+	}
+}
+
+void client_relay_data(struct core *core, struct client *client, const struct span *spans, unsigned count)
+{
+	for (unsigned i = 0; i < count && client->state == CLIENT_READY; i++)
+		relay_take_span(core, client, &spans[i]);
+	relay_throttle(core, client);
+	client_watch(core, client);
+}
+
+void client_relay_resume(struct core *core, struct client *client)
+{
+	client->is_waiting = false;
+	relay_input(core, client);
+	relay_throttle(core, client);
+	client_watch(core, client);
+}
+
+/* ---- news of the lease ---- */
+
+void client_relay_fail(struct core *core, struct client *client, const struct fault *fault)
+{
+	uint8_t type = 0;
+
+	client->is_waiting = false;
+	chain_peek(&client->in, &type, 1);
+	client_say(core, client, fault);
+	if (type == CLIENT_QUERY || type == CLIENT_FUNCTION_CALL)
+		client_say_ready(core, client, 'I');
+	else
+		client->skips = true;
+	if (client->in.bytes >= FRAME_HEAD) {
+		uint8_t head[FRAME_HEAD];
+
+		chain_peek(&client->in, head, sizeof head);
+		client->left = frame_u32(head + 1) + 1;
+		client->discards = true;
+	}
+	client_relay_resume(core, client);
+}
+
+static struct client *relay_client(struct lease *lease)
+{
+	return container_of(lease, struct client, lease);
+}
+
+static void relay_granted(struct core *core, struct lease *lease)
+{
+	struct client *client = relay_client(lease);
+
+	if (client->state == CLIENT_SETTLING) {
+		/* What the settings do is known when their query is answered, unless none was needed. */
+		if (pending_empty(&lease->server->pending))
+			client_login_settled(core, client);
+		return;
+	}
+	client_relay_resume(core, client);
+}
+
+static void relay_failed(struct core *core, struct lease *lease, const struct fault *fault)
+{
+	struct client *client = relay_client(lease);
+
+	if (client->state == CLIENT_SETTLING ||
+		core->router->config->general.client_connection_recovery == RECOVERY_DROP)
+		client_fatal(core, client, fault);
+	else
+		client_relay_fail(core, client, fault);
+}
+
+static void relay_answered(struct core *core, struct lease *lease, char status, bool kept)
+{
+	struct client *client = relay_client(lease);
+
+	client->status = status;
+	if (unlikely(client->state == CLIENT_SETTLING)) {
+		client_login_settled(core, client);
+		return;
+	}
+	if (unlikely(core->router->is_draining) && !kept && client->in.bytes == 0) {
+		client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
+		return;
+	}
+	if (unlikely(status != 'I') && client->pool->config->mode == POOL_STATEMENT) {
+		client_fatal_text(core, client, SQLSTATE_SYSTEM_ERROR,
+			"transaction control statements are not supported in statement pooler mode");
+		return;
+	}
+	if (unlikely(!kept && client->is_waiting))
+		core_defer(core, &client->resume); /* what waited for room needs a server now */
+	client_watch(core, client);
+}
+
+static void relay_unblocked(struct core *core, struct lease *lease)
+{
+	client_relay_resume(core, relay_client(lease));
+}
+
+static void relay_refused(struct core *core, struct lease *lease, unsigned refusal)
+{
+	struct client *client = relay_client(lease);
+	struct fault fault = {"ERROR", SQLSTATE_FEATURE_NOT_SUPPORTED, NULL, NULL, NULL};
+
+	switch ((enum lease_refusal)refusal) {
+	case REFUSAL_NAMED_STATEMENT:
+		fault.message = "named prepared statements are not supported in transaction mode yet";
+		fault.hint = "Use unnamed statements (for example prepareThreshold=0, prepare_threshold=None, "
+			     "statement_cache_size=0), or pooler_mode = \"session\".";
+		break;
+	case REFUSAL_UNKNOWN_UNNAMED:
+		fault.sqlstate = SQLSTATE_INVALID_SQL_STATEMENT_NAME;
+		fault.message = "unnamed prepared statement does not exist";
+		break;
+	case REFUSAL_TRANSACTION_CONTROL:
+		fault.sqlstate = SQLSTATE_SYSTEM_ERROR;
+		fault.message = "transaction control statements are not supported in statement pooler mode";
+		break;
+	}
+	client_say(core, client, &fault);
+}
+
+/* Answers what the lost server owed: an error for each request, and ReadyForQuery where it would have come. */
+static void relay_answer_for(struct core *core, struct client *client, const struct lease_loss *loss)
+{
+	struct fault fault = *loss->fault;
+	bool in_failed_batch = loss->pending->skipping;
+
+	fault.severity = "ERROR";
+	for (uint32_t i = 0; i < loss->pending->count; i++) {
+		struct pending_entry entry =
+			loss->pending->entries[(loss->pending->first + i) & (LIMIT_PENDING - 1)];
+
+		if (entry.flags & PENDING_HIDDEN || entry.kind == PENDING_COPY_END)
+			continue;
+		if (entry.kind == PENDING_SYNC) {
+			if (!in_failed_batch && i == 0)
+				client_say(core, client, &fault); /* all of its batch had been answered */
+			client_say_ready(core, client, 'I');
+			in_failed_batch = false;
+		} else if (in_failed_batch) {
+			continue; /* PostgreSQL would skip it */
+		} else {
+			client_say(core, client, &fault);
+			if (entry.kind == PENDING_QUERY || entry.kind == PENDING_FUNCTION)
+				client_say_ready(core, client, 'I');
+			else
+				in_failed_batch = true;
+		}
+	}
+	client->skips = in_failed_batch;
+}
+
+static void relay_lost(struct core *core, struct lease *lease, const struct lease_loss *loss)
+{
+	struct client *client = relay_client(lease);
+
+	/* What a session or a transaction had on its server is gone: to go on would be a lie. */
+	if (client->state == CLIENT_SETTLING || lease->keeps || loss->status != 'I' || loss->is_mid_message) {
+		client_fatal(core, client, loss->fault);
+		return;
+	}
+	relay_answer_for(core, client, loss);
+	if (client->left > 0)
+		client->discards = true; /* the rest of a request whose beginning went down with the server */
+	client_relay_resume(core, client);
+}
+
+const struct lease_events client_lease_events = {
+	.granted = relay_granted,
+	.failed = relay_failed,
+	.answered = relay_answered,
+	.refused = relay_refused,
+	.unblocked = relay_unblocked,
+	.lost = relay_lost,
+};

@@ -1,0 +1,36 @@
+/* keys: the SCRAM keys of the users in the configuration, derived when a user first logs in and kept.
+ *
+ * Owner: the core's router. Thread: that core's; the derivation itself runs on a job thread. Every core derives for itself, which
+ * costs a millisecond once, and shares nothing.
+ */
+#ifndef PGRING_ROUTER_KEYS_H
+#define PGRING_ROUTER_KEYS_H
+
+#include "core/core.h"
+#include "protocol/secret.h"
+
+struct keys;
+
+/* All candidates of one user: they share salt and iterations. */
+struct keys_of_user {
+	struct scram_keys *items; /* NULL until derived */
+	size_t count;
+	bool is_deriving;
+	struct list waiters; /* of keys_wait */
+};
+
+/* Somebody who waits for a derivation; stands in its owner. */
+struct keys_wait {
+	struct list link;
+	void (*derived)(struct core *core, struct keys_wait *wait);
+};
+
+struct keys *keys_open(size_t user_count);
+void keys_close(struct keys *keys);
+
+/* The keys of user number `index`, whose secrets these are. Returns them, or NULL: then `wait` is told when to ask again. A user
+ * without any secret that SCRAM can use has count 0. */
+const struct keys_of_user *keys_get(struct core *core, size_t index, const char *user,
+	const char *const *secrets, size_t count, struct keys_wait *wait);
+
+#endif

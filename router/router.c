@@ -1,0 +1,105 @@
+/* The clients of one core as a whole. */
+#include "router/router.h"
+
+#include "core/errors.h"
+#include "protocol/sqlstate.h"
+#include "router/cancel.h"
+#include "router/client.h"
+#include "router/keys.h"
+
+#include <stdlib.h>
+
+static void router_drain_over(struct core *core, struct timer *timer);
+
+static bool router_limits_time(const struct config_general *general)
+{
+	return general->client_idle_timeout_ms != CONFIG_UNLIMITED ||
+		general->client_idle_in_transaction_timeout_ms != CONFIG_UNLIMITED ||
+		general->query_timeout_ms != CONFIG_UNLIMITED;
+}
+
+int router_open(struct core *core, const struct config *config, const char *admin_password)
+{
+	struct router *router = calloc(1, sizeof *router);
+
+	if (!router)
+		return ERR_NO_MEMORY;
+	core->router = router;
+	router->config = config;
+	router->admin_password = admin_password;
+	router->has_timeouts = router_limits_time(&config->general);
+	router->keys = keys_open(config->user_count);
+	timer_init(&router->drain_timer, router_drain_over);
+	return slab_init(&router->clients, sizeof(struct client), LIMIT_SLOTS) ||
+		slab_init(&router->cancels, cancel_bytes(), LIMIT_SLOTS) ? ERR_NO_MEMORY : 0;
+}
+
+void router_close(struct core *core)
+{
+	slab_destroy(&core->router->clients);
+	slab_destroy(&core->router->cancels);
+	keys_close(core->router->keys);
+	free(core->router);
+	core->router = NULL;
+}
+
+void router_accept(struct core *core, struct listener *listener, int fd)
+{
+	(void)listener;
+	client_open(core, fd);
+}
+
+/* ---- shutting down ---- */
+
+static void router_dismiss(struct core *core, bool everybody)
+{
+	uint32_t at = 0;
+	struct client *client;
+
+	while ((client = slab_next(&core->router->clients, &at))) {
+		bool is_busy = client->state == CLIENT_READY && client->lease.state != LEASE_NONE &&
+			(client->status != 'I' || client->lease.state == LEASE_WAITING ||
+				!pending_empty(&client->lease.server->pending));
+
+		if (client->state == CLIENT_CLOSING || client->state == CLIENT_CONSOLE)
+			continue;
+		if (everybody || !is_busy)
+			client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
+	}
+}
+
+static void router_dismiss_consoles(struct core *core)
+{
+	uint32_t at = 0;
+	struct client *client;
+
+	while ((client = slab_next(&core->router->clients, &at)))
+		if (client->state == CLIENT_CONSOLE && !client->command)
+			client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
+}
+
+static void router_drain_over(struct core *core, struct timer *timer)
+{
+	(void)timer;
+	log_warn(core, "shutdown_timeout is over: closing the clients that are still busy");
+	router_dismiss(core, true);
+	router_dismiss_consoles(core);
+}
+
+void router_drain(struct core *core, enum drain_mode mode)
+{
+	struct router *router = core->router;
+
+	router->is_draining = true;
+	router_dismiss(core, mode == DRAIN_NOW);
+	router_dismiss_consoles(core);
+	if (mode == DRAIN_GENTLE && router->config->general.shutdown_timeout_ms != CONFIG_UNLIMITED)
+		core_timer_set(core, &router->drain_timer, router->config->general.shutdown_timeout_ms);
+	else
+		core_timer_stop(core, &router->drain_timer);
+}
+
+bool router_idle(const struct core *core)
+{
+	return core->router->clients.live == 0 && core->router->cancels.live == 0;
+}

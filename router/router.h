@@ -1,0 +1,45 @@
+/* router: the client side of one core: its sessions, and what they share.
+ *
+ * Owner: the core. Thread: that core's.
+ */
+#ifndef PGRING_ROUTER_ROUTER_H
+#define PGRING_ROUTER_ROUTER_H
+
+#include "core/config.h"
+#include "core/core.h"
+#include "core/slab.h"
+#include "net/listener.h"
+
+struct keys;
+
+struct router {
+	const struct config *config;
+	struct slab clients;
+	struct slab cancels;
+	struct keys *keys;      /* SCRAM keys of users, once derived */
+	const char *admin_password;
+	uint64_t next_id;
+	bool has_timeouts;      /* some timeout of requests or idleness is configured */
+	bool is_draining;
+	struct timer drain_timer;
+};
+
+/* How urgent a shutdown is. */
+enum drain_mode {
+	DRAIN_GENTLE, /* idle clients go, transactions end first, until shutdown_timeout */
+	DRAIN_NOW,
+};
+
+/* Gives a core its router. `admin_password` must live as long as the router. Returns 0 or ERR_NO_MEMORY. */
+must_check int router_open(struct core *core, const struct config *config, const char *admin_password);
+/* All clients must be gone. */
+void router_close(struct core *core);
+
+/* A new connection. */
+void router_accept(struct core *core, struct listener *listener, int fd);
+
+/* No new clients; those who are there go as `mode` says. */
+void router_drain(struct core *core, enum drain_mode mode);
+bool router_idle(const struct core *core);
+
+#endif

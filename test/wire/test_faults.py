@@ -1,0 +1,642 @@
+"""What clients see while servers are wrong, gone, killed or back again."""
+import os
+import resource
+import signal
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+import crowd
+import harness
+import wireclient
+from harness import DATABASE, PASSWORD, USER, database_row, user_row, wait_until
+from wireclient import SYNC, bind, copy_data, error_fields, execute, message, parse, query, text
+
+
+def first_error(one, user=USER, password=PASSWORD, database=DATABASE, sql="SELECT 1"):
+    """Logs in and asks; the ErrorResponse that comes on the way, wherever it comes. A connection that just ends is a failure."""
+    wire = one.wire()
+    try:
+        wire.login(user, password, database)
+        wire.ask(sql)
+    except wireclient.ServerError as error:
+        return error
+    finally:
+        wire.drop()
+    raise AssertionError("it worked")
+
+
+# ---- servers that cannot be used -----------------------------------------------------------------------------------------
+
+
+def test_server_is_down(pooler, postgres):
+    one = pooler(databases=[database_row(postgres, port=harness.free_port())], checkout_timeout=2000)
+    began = time.monotonic()
+    error = first_error(one)
+    assert time.monotonic() - began < 3
+    assert "refused" in error.text.lower() or "refused" in error.fields.get("D", "").lower(), error
+
+
+def test_server_user_has_another_password(pooler, postgres):
+    users = [{"name": USER, "password": PASSWORD, "database": DATABASE, "server_password": "wrong"}]
+    if harness.TARGET != "pgring":
+        users = [user_row(USER, password="wrong")]
+    one = pooler(users=users, checkout_timeout=2000)
+    error = first_error(one, password=users[0]["password"])
+    assert "password authentication failed" in error.text + error.fields.get("D", ""), error
+
+
+def test_server_database_does_not_exist(pooler, postgres):
+    one = pooler(databases=[database_row(postgres, database_name="nowhere")], checkout_timeout=2000)
+    error = first_error(one)
+    assert 'database "nowhere" does not exist' in error.text + error.fields.get("D", ""), error
+
+
+@pytest.mark.pgring_only
+def test_server_user_does_not_exist(pooler, postgres):
+    one = pooler(users=[user_row(USER, server_user="nobody", server_password="x")], checkout_timeout=2000)
+    error = first_error(one)
+    assert "nobody" in error.text + error.fields.get("D", ""), error
+
+
+@pytest.mark.slow
+def test_host_name_does_not_exist(pooler, postgres):
+    one = pooler(databases=[database_row(postgres, host="no-such-host.invalid")], checkout_timeout=15000, connect_timeout=12000)
+    error = first_error(one)
+    assert "no-such-host.invalid" in error.text + error.fields.get("D", "") or "resolve" in error.text or harness.TARGET != "pgring", error
+
+
+def test_broken_database_does_not_harm_others(pooler, postgres):
+    """One database is down, with many clients that want it; the other one is served at once."""
+    one = pooler(databases=[database_row(postgres), database_row(postgres, "down", port=harness.free_port())], checkout_timeout=1500,
+                 users=[{"name": USER, "password": PASSWORD, "databases": [DATABASE, "down"]}])
+    good = one.connect()
+    assert good.one("SELECT 1") == "1"
+    bad = []
+    for _ in range(20):
+        wire = one.wire()
+        wire.send(wireclient.startup_packet([("user", USER), ("database", "down")]))
+        bad.append(wire)
+    for _ in range(50):
+        began = time.monotonic()
+        assert good.one("SELECT 1") == "1"
+        assert time.monotonic() - began < 0.5
+    assert one.connect().one("SELECT 1") == "1"
+
+
+class FakeServer:
+    """A server that does what a PostgreSQL would not. behave(connection) runs in a thread of its own for each connection."""
+
+    def __init__(self, behave):
+        self.behave = behave
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.connections = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections.append(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        try:
+            self.behave(connection)
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.close()
+        for connection in self.connections:
+            connection.close()
+
+
+@pytest.fixture
+def fake(request):
+    made = []
+
+    def make(behave):
+        made.append(FakeServer(behave))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def read_startup(connection):
+    """The startup packet, after declining TLS as often as it is asked for."""
+    while True:
+        length, code = struct.unpack("!ii", receive(connection, 8))
+        rest = receive(connection, length - 8)
+        if code in (wireclient.SSL_REQUEST, wireclient.GSSENC_REQUEST):
+            connection.sendall(b"N")
+            continue
+        return code, rest
+
+
+def receive(connection, count):
+    data = b""
+    while len(data) < count:
+        more = connection.recv(count - len(data))
+        if not more:
+            raise OSError("closed")
+        data += more
+    return data
+
+
+def welcome(connection):
+    read_startup(connection)
+    parameters = (("server_version", "15.0"), ("server_encoding", "UTF8"), ("client_encoding", "UTF8"), ("DateStyle", "ISO, MDY"), ("TimeZone", "UTC"),
+                  ("IntervalStyle", "postgres"), ("standard_conforming_strings", "on"), ("integer_datetimes", "on"), ("application_name", ""),
+                  ("is_superuser", "off"), ("session_authorization", USER))
+    connection.sendall(message(b"R", struct.pack("!i", 0)) + b"".join(message(b"S", text(k) + text(v)) for k, v in parameters)
+                       + message(b"K", struct.pack("!ii", 4711, 42)) + message(b"Z", b"I"))
+
+
+def next_message(connection):
+    kind, length = struct.unpack("!ci", receive(connection, 5))
+    return kind, receive(connection, length - 4)
+
+
+def await_query(connection, marker=b"fake"):
+    """Answers housekeeping (checks, SET ...) like a server would until a statement with the marker comes."""
+    while True:
+        kind, body = next_message(connection)
+        if kind == b"X":
+            raise OSError("said goodbye")
+        if kind == b"Q" and marker not in body:
+            tag = body.strip(b"\0 ;").split(b" ")[0].upper()
+            connection.sendall((message(b"C", tag + b"\0") if tag else message(b"I", b"")) + message(b"Z", b"I"))
+        elif marker in body or kind == b"P":
+            return kind, body
+
+
+ROW_DESCRIPTION = message(b"T", struct.pack("!h", 1) + text("a") + struct.pack("!IhIhih", 0, 0, 25, -1, -1, 0))
+
+
+def row(value):
+    return message(b"D", struct.pack("!hi", 1, len(value)) + value)
+
+
+def fake_database(server):
+    return [{"name": DATABASE, "host": "127.0.0.1", "port": server.port}]
+
+
+def silent_server(connection):
+    time.sleep(30)
+
+
+def garbage_server(connection):
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 10)
+    time.sleep(1)
+
+
+def closing_server(connection):
+    connection.close()
+
+
+def closing_after_startup(connection):
+    read_startup(connection)
+    connection.close()
+
+
+def refusing_server(connection):
+    read_startup(connection)
+    connection.sendall(message(b"E", b"SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0\0"))
+    connection.close()
+
+
+def unknown_authentication(connection):
+    read_startup(connection)
+    connection.sendall(message(b"R", struct.pack("!i", 7)))
+    time.sleep(5)
+
+
+def endless_message(connection):
+    read_startup(connection)
+    connection.sendall(b"R" + struct.pack("!i", (1 << 31) - 1) + bytes(1 << 20))
+    time.sleep(5)
+
+
+def short_length(connection):
+    read_startup(connection)
+    connection.sendall(b"R" + struct.pack("!i", 2))
+    time.sleep(5)
+
+
+def scram_wrong_signature(connection):
+    """It does not know the password and hopes that nobody checks."""
+    read_startup(connection)
+    connection.sendall(message(b"R", struct.pack("!i", 10) + text("SCRAM-SHA-256") + b"\0"))
+    _, body = next_message(connection)
+    nonce = body.split(b"r=")[1].decode()
+    connection.sendall(message(b"R", struct.pack("!i", 11) + ("r=%sserver,s=c2FsdHNhbHRzYWx0,i=4096" % nonce).encode()))
+    next_message(connection)
+    connection.sendall(message(b"R", struct.pack("!i", 12) + b"v=" + b"A" * 43 + b"=") + message(b"R", struct.pack("!i", 0)) + message(b"Z", b"I"))
+    time.sleep(5)
+
+
+def scram_other_nonce(connection):
+    read_startup(connection)
+    connection.sendall(message(b"R", struct.pack("!i", 10) + text("SCRAM-SHA-256") + b"\0"))
+    next_message(connection)
+    connection.sendall(message(b"R", struct.pack("!i", 11) + b"r=somebodyelses,s=c2FsdHNhbHRzYWx0,i=4096"))
+    time.sleep(5)
+
+
+def scram_huge_iterations(connection):
+    """A server that wants to keep us busy for a week."""
+    read_startup(connection)
+    connection.sendall(message(b"R", struct.pack("!i", 10) + text("SCRAM-SHA-256") + b"\0"))
+    _, body = next_message(connection)
+    nonce = body.split(b"r=")[1].decode()
+    connection.sendall(message(b"R", struct.pack("!i", 11) + ("r=%sserver,s=c2FsdHNhbHRzYWx0,i=2147483647" % nonce).encode()))
+    time.sleep(5)
+
+
+BAD_SERVERS = {f.__name__: f for f in (silent_server, garbage_server, closing_server, closing_after_startup, refusing_server, unknown_authentication,
+                                       endless_message, short_length, scram_wrong_signature, scram_other_nonce, scram_huge_iterations)}
+
+
+@pytest.mark.pgring_only
+@pytest.mark.parametrize("kind", BAD_SERVERS)
+def test_server_that_is_none(pooler, postgres, fake, kind):
+    """The client gets an error in time, and a good database of the same pooler is served meanwhile."""
+    server = fake(BAD_SERVERS[kind])
+    one = pooler(databases=[{"name": "bad", "host": "127.0.0.1", "port": server.port}, database_row(postgres)], connect_timeout=1000, checkout_timeout=2000,
+                 users=[{"name": USER, "password": PASSWORD, "databases": ["bad", DATABASE]}])
+    good = one.connect()
+    began = time.monotonic()
+    error = first_error(one, database="bad")
+    assert time.monotonic() - began < 4
+    assert error.sqlstate[:2] in ("08", "28", "53", "57", "58"), error
+    if kind == "refusing_server":
+        assert "too many clients" in error.text + error.fields.get("D", ""), error
+    began = time.monotonic()
+    assert good.one("SELECT 1") == "1"
+    assert time.monotonic() - began < 1
+    if kind == "endless_message":
+        assert one.rss_kb() < 500000
+
+
+def closes_before_answer(connection):
+    pass
+
+
+def closes_inside_a_row(connection):
+    connection.sendall(ROW_DESCRIPTION + row(b"one") + row(b"x" * 1000)[:300])
+
+
+def closes_between_rows(connection):
+    connection.sendall(ROW_DESCRIPTION + row(b"one"))
+
+
+def closes_with_fatal(connection):
+    connection.sendall(ROW_DESCRIPTION + row(b"one") + message(b"E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"))
+
+
+def closes_before_ready(connection):
+    connection.sendall(ROW_DESCRIPTION + row(b"one") + message(b"C", text("SELECT 1")))
+
+
+def sends_invalid_length(connection):
+    connection.sendall(ROW_DESCRIPTION + b"D" + struct.pack("!i", -1) + b"x" * 100)
+
+
+BREAKDOWNS = {f.__name__: f for f in (closes_before_answer, closes_inside_a_row, closes_between_rows, closes_with_fatal, closes_before_ready, sends_invalid_length)}
+
+
+@pytest.mark.pgring_only
+@pytest.mark.parametrize("kind", BREAKDOWNS)
+@pytest.mark.parametrize("protocol", ("simple", "extended"))
+def test_server_breaks_down_in_an_answer(pooler, fake, kind, protocol):
+    """The client never waits for ever and never takes half an answer for a whole one."""
+
+    def behave(connection):
+        welcome(connection)
+        await_query(connection)
+        BREAKDOWNS[kind](connection)
+        time.sleep(0.05)
+        connection.close()
+
+    one = pooler(databases=fake_database(fake(behave)))
+    wire = one.connect()
+    wire.timeout = 5
+    wire.send(query("SELECT 'fake'") if protocol == "simple" else parse("SELECT 'fake'") + bind() + execute() + SYNC)
+    messages = []
+    try:
+        while not messages or messages[-1][0] != b"Z":
+            messages.append(wire.read())
+    except wireclient.Closed:
+        pass
+    assert not (messages and messages[-1][0] == b"Z" and b"E" not in [k for k, _ in messages]), "a broken answer was made whole"
+    assert any(k == b"E" for k, _ in messages) or len(wire.buf) > wire.at, "the connection ends without a word"
+
+
+@pytest.mark.pgring_only
+def test_server_speaks_while_idle(pooler, fake):
+    """A notice on an idle connection of the pool is nobody's; a FATAL ends that connection and nobody is told."""
+    spoken = threading.Event()
+
+    def behave(connection):
+        welcome(connection)
+        while True:
+            await_query(connection)
+            connection.sendall(ROW_DESCRIPTION + row(b"fake") + message(b"C", text("SELECT 1")) + message(b"Z", b"I"))
+            time.sleep(0.05)
+            connection.sendall(message(b"N", b"SNOTICE\0VNOTICE\0C00000\0Mfor nobody\0\0"))
+            spoken.set()
+
+    one = pooler(databases=fake_database(fake(behave)), default_pool_size=1)
+    wire = one.connect()
+    for _ in range(5):
+        spoken.clear()
+        wire.send(query("SELECT 'fake'"))
+        assert [kind for kind, _ in wire.read_ready()] == [b"T", b"D", b"C", b"Z"]
+        assert spoken.wait(5)
+        assert wire.silent(0.05)
+
+
+@pytest.mark.pgring_only
+def test_server_sends_an_answer_nobody_asked_for(pooler, fake):
+    """Rows that arrive on an idle connection must never reach the next client."""
+
+    def behave(connection):
+        welcome(connection)
+        await_query(connection)
+        connection.sendall(ROW_DESCRIPTION + row(b"fake") + message(b"C", text("SELECT 1")) + message(b"Z", b"I"))
+        time.sleep(0.02)
+        connection.sendall(ROW_DESCRIPTION + row(b"stale") + message(b"C", text("SELECT 1")) + message(b"Z", b"I"))
+        await_query(connection)
+        connection.sendall(ROW_DESCRIPTION + row(b"fake") + message(b"C", text("SELECT 1")) + message(b"Z", b"I"))
+        time.sleep(1)
+
+    one = pooler(databases=fake_database(fake(behave)), default_pool_size=1)
+    for _ in range(3):
+        wire = one.connect()
+        assert wire.one("SELECT 'fake'") == "fake"
+        time.sleep(0.1)
+        wire.close()
+
+
+# ---- servers that come and go ----------------------------------------------------------------------------------------
+
+
+def test_recovery_within_a_second(pooler, breakable):
+    one = pooler(server=breakable, checkout_timeout=3000, connect_timeout=1000)
+    one.connect().ask("SELECT 1")
+    breakable.stop()
+    with pytest.raises(wireclient.WireError):
+        one.connect().ask("SELECT 1")
+    breakable.start()
+    began = time.monotonic()
+    while True:
+        try:
+            one.connect().ask("SELECT 1")
+            break
+        except (wireclient.WireError, OSError):
+            assert time.monotonic() - began < 5, "no recovery at all"
+    assert time.monotonic() - began < 1, "recovery took %.1f s" % (time.monotonic() - began)
+
+
+def test_idle_clients_stay_over_a_restart(pooler, breakable):
+    one = pooler(server=breakable, default_pool_size=5)
+    wires = crowd.all_connected(one, 20)
+    crowd.ask_all(wires, "SELECT 1")
+    breakable.stop()
+    time.sleep(0.2)
+    breakable.start()
+    crowd.ask_all(wires, "SELECT {i}")
+    breakable.crash()
+    breakable.start()
+    crowd.ask_all(wires, "SELECT {i}")
+
+
+def test_idle_servers_are_terminated(pooler, breakable):
+    """Whoever comes next does not see it."""
+    one = pooler(server=breakable, default_pool_size=5)
+    wires = crowd.all_connected(one, 10)
+    for _ in range(5):
+        crowd.ask_all(wires, "SELECT pg_sleep(0.01)")
+        breakable.end_sessions()
+        crowd.ask_all(wires, "SELECT {i}")
+
+
+@pytest.mark.parametrize("end", ("stop", "crash"))
+def test_server_ends_during_a_transaction(pooler, breakable, end):
+    one = pooler(server=breakable)
+    idle, busy, running = one.connect(), one.connect(), one.connect()
+    idle.ask("SELECT 1")
+    busy.ask("BEGIN; SELECT 1")
+    running.send(query("SELECT 'running', pg_sleep(60)"))
+    breakable.await_active("running")
+    getattr(breakable, end)()
+    for wire in (busy, running):
+        if wire is busy:
+            wire.send(query("COMMIT"))
+        kinds, fields = [], None
+        try:
+            while b"Z" not in kinds:
+                kind, body = wire.read(5)
+                kinds.append(kind)
+                if kind == b"E":
+                    fields = error_fields(body)
+        except wireclient.Closed:
+            pass
+        assert fields is not None, "no error, only %s" % kinds
+        assert b"C" not in kinds, "the lost COMMIT was acknowledged"
+        assert fields["C"][:2] in ("57", "08", "58"), fields
+    breakable.start()
+    assert idle.one("SELECT 1") == "1"
+
+
+@pytest.mark.parametrize("end", ("stop", "crash"))
+def test_server_ends_under_load(pooler, breakable, end):
+    """Errors while it is away, none afterwards, nobody hangs."""
+    one = pooler(server=breakable, default_pool_size=5, checkout_timeout=2000)
+    back = threading.Event()
+    finish = time.monotonic() + 30
+    errors, after, problems = [0] * 20, [0] * 20, []
+
+    def client(i):
+        wire = None
+        while after[i] < 20 and time.monotonic() < finish:
+            try:
+                if wire is None:
+                    wire = wireclient.connect(one.address, USER, PASSWORD, DATABASE, timeout=10)
+                was_back = back.is_set()
+                answer = wire.ask("SELECT '%d'" % i)
+                if answer != [[str(i)]]:
+                    problems.append("client %d got %r" % (i, answer))
+                if was_back:
+                    after[i] += 1
+            except wireclient.TimedOut:
+                problems.append("client %d hangs" % i)
+                return
+            except (wireclient.WireError, OSError) as error:
+                errors[i] += 1
+                if not isinstance(error, wireclient.ServerError) or error.fields.get("S") == "FATAL":
+                    if wire is not None:
+                        wire.drop()
+                    wire = None
+                time.sleep(0.02)
+        if wire is not None:
+            wire.drop()
+
+    threads = [threading.Thread(target=client, args=(i,)) for i in range(20)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    getattr(breakable, end)()
+    time.sleep(0.3)
+    breakable.start()
+    back.set()
+    for thread in threads:
+        thread.join(40)
+    assert not problems, problems
+    assert all(count == 20 for count in after), "served after the restart: %s" % after
+
+
+def test_pool_does_not_leak_places(pooler, breakable):
+    """After many failures of every kind the pool still has all of its connections to give."""
+    one = pooler(server=breakable, default_pool_size=3, checkout_timeout=2000)
+    for _ in range(5):
+        wires = crowd.all_connected(one, 3)
+        for wire in wires:
+            wire.send(query("SELECT 'leak', pg_sleep(60)"))
+        breakable.await_active("leak", 3)
+        breakable.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%leak%' AND pid <> pg_backend_pid()")
+        for wire in wires:
+            try:
+                wire.read_ready(1, 5)
+            except wireclient.Closed:
+                pass
+            wire.drop()
+    wires = crowd.all_connected(one, 3)
+    got = crowd.ask_all(wires, "BEGIN; SELECT pg_backend_pid()")
+    assert len({rows[0][0] for _, rows, _ in got}) == 3
+
+
+def test_server_killed_while_copying_in(pooler, breakable):
+    breakable.sql("CREATE TABLE IF NOT EXISTS sink (a int, b text); GRANT ALL ON sink TO PUBLIC")
+    one = pooler(server=breakable)
+    wire = one.connect()
+    wire.send(query("COPY sink FROM STDIN"))
+    wire.read_until(b"G")
+    wire.send(copy_data("1\tx\n") * 10)
+    breakable.crash()
+    fields = None
+    try:
+        wire.send(copy_data("1\t" + "x" * 1000 + "\n") * 1000 + wireclient.COPY_DONE)
+        for kind, body in wire.read_ready(1, 5):
+            if kind == b"E":
+                fields = error_fields(body)
+    except wireclient.Closed:
+        while wire.at < len(wire.buf):
+            kind, body = wire.read(0)
+            fields = error_fields(body) if kind == b"E" else fields
+    breakable.start()
+    assert one.connect().one("SELECT count(*) FROM sink") == "0"
+
+
+# ---- the pooler itself ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.pgring_only
+def test_configuration_is_reloaded(pooler, postgres):
+    """SIGHUP: new users and databases appear, connections of unchanged pools stay, a broken file changes nothing."""
+    one = pooler(databases=[database_row(postgres)], users=[user_row(USER)], default_pool_size=2)
+    wire = one.connect()
+    pid = wire.server_pid()
+    one.databases.append(database_row(postgres, "second"))
+    one.users.append(user_row("sam", "second"))
+    one.write()
+    one.process.signal(signal.SIGHUP)
+
+    def second_works():
+        try:
+            return one.connect("sam", database="second").one("SELECT session_user") == "sam"
+        except wireclient.ServerError:
+            return False
+
+    wait_until(second_works, 5, "the new database", 0.05)
+    assert wire.server_pid() == pid, "an unchanged pool lost its connection"
+    one.directory.write("pgring.toml", "[general]\nport = \"no number\"\n")
+    one.process.signal(signal.SIGHUP)
+    wait_until(lambda: "pgring.toml" in one.log() and "expected" in one.log(), 5, "the complaint in the log")
+    assert wire.server_pid() == pid
+    assert second_works()
+
+
+@pytest.mark.pgring_only
+def test_reload_under_load(pooler, postgres):
+    one = pooler(databases=[database_row(postgres)], users=[user_row(USER)], default_pool_size=4)
+    wires = crowd.all_connected(one, 12)
+    for turn in range(20):
+        one.general["default_pool_size"] = 2 + turn % 5
+        one.write()
+        one.process.signal(signal.SIGHUP)
+        for _ in range(5):
+            crowd.ask_all(wires, "SELECT {i}, pg_sleep(0.001)")
+    one.users[0]["password"] = PASSWORD
+    assert one.connect().one("SELECT 1") == "1"
+
+
+@pytest.mark.pgring_only
+def test_port_in_use(pooler, postgres):
+    """The second instance says so and ends."""
+    one = pooler()
+    process = harness.Process([harness.BINARY, "-c", one.directory.path + "/pgring.toml", "-u", one.directory.path + "/users.toml"],
+                              one.directory.path + "/log2", one.env)
+    try:
+        assert process.wait(5) not in (0, None)
+        assert str(one.port) in process.log()
+    finally:
+        if process.alive():
+            process.kill()
+    assert one.connect().one("SELECT 1") == "1"
+
+
+@pytest.mark.pgring_only
+def test_file_descriptors_run_out(pooler, postgres):
+    """New clients wait or are refused, those inside are served, and afterwards everything works again."""
+    one = pooler(auth_type="trust", default_pool_size=2)
+    inside = one.connect()
+    inside.ask("SELECT 1")
+    used = len(os.listdir("/proc/%d/fd" % one.pid))
+    resource.prlimit(one.pid, resource.RLIMIT_NOFILE, (used + 10, resource.prlimit(one.pid, resource.RLIMIT_NOFILE)[1]))
+    crowd_outside = []
+    for _ in range(40):
+        try:
+            crowd_outside.append(one.wire())
+        except OSError:
+            break
+    for _ in range(20):
+        assert inside.one("SELECT 1") == "1"
+    before = one.cpu_seconds()
+    time.sleep(1)
+    assert one.cpu_seconds() - before < 0.5, "it spins"
+    for wire in crowd_outside:
+        wire.drop()
+    wait_until(lambda: works(one), 10, "a new client", 0.1)
+
+
+def works(one):
+    try:
+        wire = wireclient.connect(one.address, USER, None, DATABASE, timeout=1)
+    except (wireclient.WireError, OSError):
+        return False
+    try:
+        return wire.one("SELECT 1") == "1"
+    except wireclient.WireError:
+        return False
+    finally:
+        wire.drop()
