@@ -457,8 +457,9 @@ static void unknown_key(struct config_parse *parse, const struct option_section 
 	const struct config_toml *node)
 {
 	enum config_severity severity = section->lenient ? CONFIG_WARNING : CONFIG_ERROR;
-	const char *nearest = option_nearest(section, node->key);
-	const struct option_section *other = section_with(parse, node->key, section);
+	bool kept = config_report_has_room(parse->report, severity);
+	const char *nearest = kept ? option_nearest(section, node->key) : NULL;
+	const struct option_section *other = kept ? section_with(parse, node->key, section) : NULL;
 	const char *open = section->many ? "[[" : "[", *close = section->many ? "]]" : "]";
 	char key[FOUND_BYTES];
 

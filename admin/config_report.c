@@ -35,10 +35,13 @@ void config_report_add(struct config_report *report, enum config_severity severi
 	char text[TEXT_BYTES];
 	va_list arguments;
 	struct config_message *message;
+	bool kept = config_report_has_room(report, severity);
 
-	if (severity == CONFIG_ERROR && report->errors++ >= CONFIG_ERRORS_MAX)
-		return;
-	if (severity == CONFIG_WARNING && report->warnings++ >= CONFIG_WARNINGS_MAX)
+	if (severity == CONFIG_ERROR)
+		report->errors++;
+	else
+		report->warnings++;
+	if (!kept)
 		return;
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
@@ -58,6 +61,13 @@ void config_report_add(struct config_report *report, enum config_severity severi
 		return;
 	}
 	report->count++;
+}
+
+bool config_report_has_room(const struct config_report *report, enum config_severity severity)
+{
+	if (severity == CONFIG_ERROR)
+		return report->errors < CONFIG_ERRORS_MAX;
+	return report->warnings < CONFIG_WARNINGS_MAX;
 }
 
 int config_report_format(const struct config_message *message, char *buf, size_t size)

@@ -8,6 +8,7 @@
 #include "core/check.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -41,6 +42,9 @@ struct config_report {
 /* Adds a message. All texts are copied, control characters become question marks. If memory runs out the message is only counted. */
 void config_report_add(struct config_report *report, enum config_severity severity,
 	struct config_place place, const char *format, ...) printf_like(4, 5);
+
+/* Whether one more message of that severity would be kept: if not, its text need not be thought about. */
+bool config_report_has_room(const struct config_report *report, enum config_severity severity);
 
 /* "file:line:column: error: text" without a line end, as much of the place as is known. The length, as snprintf. */
 int config_report_format(const struct config_message *message, char *buf, size_t size);

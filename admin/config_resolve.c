@@ -561,7 +561,7 @@ static int add_pool_by_name(struct resolve *resolve, const struct config_user *u
 	if (cluster != NULL)
 		return add_pool(resolve, user, secrets, cluster);
 	for (size_t i = 0; i < resolve->cluster_count && i < COMPARED_MAX &&
-			   resolve->report->warnings < CONFIG_WARNINGS_MAX;
+			   config_report_has_room(resolve->report, CONFIG_WARNING);
 		i++) {
 		if (option_distance(name, resolve->clusters[i].name, slips) <= slips)
 			nearest = resolve->clusters[i].name;

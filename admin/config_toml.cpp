@@ -7,6 +7,18 @@
 #include <cstring>
 #include <string_view>
 
+/* Version 3.3 asserts what a file can make false ("[#"), where its next lines would report an error. Such an assertion must not
+ * end a running proxy, and must not become an assumption of the compiler: it is remembered, and the file is refused. */
+static thread_local bool assertion_failed;
+
+static void remember_assertion()
+{
+	assertion_failed = true;
+}
+
+#undef NDEBUG
+#define TOML_ASSERT(x) ((x) ? static_cast<void>(0) : remember_assertion())
+
 /* The package's shared library has only the variant that throws: take the headers. */
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
@@ -136,8 +148,13 @@ config_toml *convert(toml::node &node)
 int config_toml_parse(const char *text, size_t len, struct config_toml **ret_root,
 	struct config_toml_error *ret_error)
 {
+	assertion_failed = false;
 	toml::parse_result result = toml::parse(std::string_view{text, len});
 
+	if (result && assertion_failed) {
+		*ret_error = {0, 0, "this is not TOML"};
+		return ERR_INVALID;
+	}
 	if (!result) {
 		std::string_view what = result.error().description();
 

@@ -82,7 +82,8 @@ static void console_period(struct core *core, struct timer *timer)
 	struct console *console = container_of(timer, struct console, period);
 
 	if (!console->is_sampling)
-		console->is_sampling = gather_start(core, GATHER_FIGURES, console_sampled, NULL) == 0;
+		console->is_sampling =
+			gather_start(core, GATHER_FIGURES, console_sampled, NULL) == 0;
 	core_timer_set(core, &console->period, core->world->config->general.stats_period_ms);
 }
 
@@ -124,7 +125,8 @@ static void console_send(struct core *core, struct command *command, struct rows
 
 	command->answer = rows_take(rows, &command->answer_len);
 	if (mailbox_send(core, command->core, &letter) != 0) {
-		log_error(core, "the answer to a console command was lost: core %u does not read", command->core);
+		log_error(core, "the answer to a console command was lost: core %u does not read",
+			command->core);
 		free(command->answer);
 		free(command->text);
 		free(command);
@@ -140,8 +142,8 @@ static void console_fail(struct core *core, struct command *command, const char 
 	console_send(core, command, &rows);
 }
 
-static void console_columns(const struct command *command, struct rows *rows, const struct rows_column *columns,
-	size_t count)
+static void console_columns(const struct command *command, struct rows *rows,
+	const struct rows_column *columns, size_t count)
 {
 	if (command->is_simple || command->describes)
 		rows_columns(rows, columns, count);
@@ -166,23 +168,25 @@ static void show_version(const struct command *command, struct rows *rows)
 
 static void show_help(const struct command *command, struct rows *rows)
 {
-	struct fault notice = {"NOTICE", SQLSTATE_SUCCESSFUL_COMPLETION, "Console usage", NULL, NULL};
+	struct fault notice = {
+		"NOTICE", SQLSTATE_SUCCESSFUL_COMPLETION, "Console usage", NULL, NULL};
 	char text[2048];
 	size_t len = 0;
 
 	(void)command;
 	for (size_t i = 0; i < CONSOLE_SHOW_COUNT; i++)
-		len += (size_t)snprintf(text + len, sizeof text - len, "\n\tSHOW %-10s %s", console_shows[i].word,
-			console_shows[i].help);
-	snprintf(text + len, sizeof text - len, "\n\tSHUTDOWN        let transactions end, then stop");
+		len += (size_t)snprintf(text + len, sizeof text - len, "\n\tSHOW %-10s %s",
+			console_shows[i].word, console_shows[i].help);
+	snprintf(text + len, sizeof text - len,
+		"\n\tSHUTDOWN        let transactions end, then stop");
 	notice.detail = text;
 	rows_fault(rows, 'N', &notice);
 }
 
 static void show_config(struct core *core, const struct command *command, struct rows *rows)
 {
-	static const struct rows_column columns[] = {
-		{"key", ROWS_TEXT}, {"value", ROWS_TEXT}, {"default", ROWS_TEXT}, {"changeable", ROWS_TEXT}};
+	static const struct rows_column columns[] = {{"key", ROWS_TEXT}, {"value", ROWS_TEXT},
+		{"default", ROWS_TEXT}, {"changeable", ROWS_TEXT}};
 	struct config_row row;
 
 	console_columns(command, rows, columns, array_len(columns));
@@ -197,13 +201,14 @@ static void show_config(struct core *core, const struct command *command, struct
 	}
 }
 
-static void show_databases(struct core *core, const struct command *command, const struct gather *gather,
-	struct rows *rows)
+static void show_databases(struct core *core, const struct command *command,
+	const struct gather *gather, struct rows *rows)
 {
 	static const struct rows_column columns[] = {{"name", ROWS_TEXT}, {"host", ROWS_TEXT},
 		{"port", ROWS_INT4}, {"database", ROWS_TEXT}, {"force_user", ROWS_TEXT},
-		{"pool_size", ROWS_INT4}, {"min_pool_size", ROWS_INT4}, {"reserve_pool_size", ROWS_INT4},
-		{"server_lifetime", ROWS_INT4}, {"pool_mode", ROWS_TEXT}, {"load_balance_hosts", ROWS_TEXT},
+		{"pool_size", ROWS_INT4}, {"min_pool_size", ROWS_INT4},
+		{"reserve_pool_size", ROWS_INT4}, {"server_lifetime", ROWS_INT4},
+		{"pool_mode", ROWS_TEXT}, {"load_balance_hosts", ROWS_TEXT},
 		{"max_connections", ROWS_INT4}, {"current_connections", ROWS_INT4},
 		{"max_client_connections", ROWS_INT4}, {"current_client_connections", ROWS_INT4},
 		{"paused", ROWS_INT4}, {"disabled", ROWS_INT4}};
@@ -220,7 +225,8 @@ static void show_databases(struct core *core, const struct command *command, con
 			if (!first)
 				first = &config->pools[j];
 			servers += gather->pools[j].servers_total;
-			clients += gather->pools[j].clients_active + gather->pools[j].clients_waiting;
+			clients +=
+				gather->pools[j].clients_active + gather->pools[j].clients_waiting;
 		}
 		rows_begin(rows);
 		rows_text(rows, config->database_names[i]);
@@ -244,15 +250,17 @@ static void show_databases(struct core *core, const struct command *command, con
 	}
 }
 
-static void show_pools(struct core *core, const struct command *command, const struct gather *gather,
-	struct rows *rows)
+static void show_pools(struct core *core, const struct command *command,
+	const struct gather *gather, struct rows *rows)
 {
 	static const struct rows_column columns[] = {{"database", ROWS_TEXT}, {"user", ROWS_TEXT},
-		{"cl_active", ROWS_INT4}, {"cl_waiting", ROWS_INT4}, {"cl_active_cancel_req", ROWS_INT4},
-		{"cl_waiting_cancel_req", ROWS_INT4}, {"sv_active", ROWS_INT4}, {"sv_active_cancel", ROWS_INT4},
+		{"cl_active", ROWS_INT4}, {"cl_waiting", ROWS_INT4},
+		{"cl_active_cancel_req", ROWS_INT4}, {"cl_waiting_cancel_req", ROWS_INT4},
+		{"sv_active", ROWS_INT4}, {"sv_active_cancel", ROWS_INT4},
 		{"sv_being_canceled", ROWS_INT4}, {"sv_idle", ROWS_INT4}, {"sv_used", ROWS_INT4},
 		{"sv_tested", ROWS_INT4}, {"sv_login", ROWS_INT4}, {"maxwait", ROWS_INT4},
-		{"maxwait_us", ROWS_INT4}, {"pool_mode", ROWS_TEXT}, {"load_balance_hosts", ROWS_TEXT}};
+		{"maxwait_us", ROWS_INT4}, {"pool_mode", ROWS_TEXT},
+		{"load_balance_hosts", ROWS_TEXT}};
 	const struct config *config = core->world->config;
 
 	console_columns(command, rows, columns, array_len(columns));
@@ -283,7 +291,8 @@ static void show_pools(struct core *core, const struct command *command, const s
 
 /* The counters of STATS in PgBouncer's order: name of the total, name of the average, field, and what the average is over. */
 #define STATS_ROWS \
-	STAT("total_server_assignment_count", "avg_server_assignment_count", assignments, PER_SECOND) \
+	STAT("total_server_assignment_count", "avg_server_assignment_count", assignments, \
+		PER_SECOND) \
 	STAT("total_xact_count", "avg_xact_count", transactions, PER_SECOND) \
 	STAT("total_query_count", "avg_query_count", queries, PER_SECOND) \
 	STAT("total_received", "avg_recv", received, PER_SECOND) \
@@ -298,7 +307,8 @@ static void show_pools(struct core *core, const struct command *command, const s
 
 enum stats_average { PER_SECOND, PER_TRANSACTION, PER_QUERY };
 
-static int64_t show_average(const struct pool_stats *delta, uint64_t value, enum stats_average over, uint64_t ns)
+static int64_t show_average(
+	const struct pool_stats *delta, uint64_t value, enum stats_average over, uint64_t ns)
 {
 	switch (over) {
 	case PER_SECOND:
@@ -311,8 +321,8 @@ static int64_t show_average(const struct pool_stats *delta, uint64_t value, enum
 	UNREACHABLE();
 }
 
-static void show_stats(struct core *core, const struct command *command, const struct gather *gather,
-	struct rows *rows)
+static void show_stats(struct core *core, const struct command *command,
+	const struct gather *gather, struct rows *rows)
 {
 #define STAT(total, average, field, over) {total, ROWS_NUMERIC},
 	static const struct rows_column totals[] = {{"database", ROWS_TEXT}, STATS_ROWS};
@@ -337,7 +347,8 @@ static void show_stats(struct core *core, const struct command *command, const s
 #define STAT(total, average, field, over) sum.field += gather->pools[j].stats.field;
 			STATS_ROWS
 #undef STAT
-#define STAT(total, average, field, over) delta.field += console->then[j].field - console->before[j].field;
+#define STAT(total, average, field, over) \
+	delta.field += console->then[j].field - console->before[j].field;
 			STATS_ROWS
 #undef STAT
 		}
@@ -346,7 +357,8 @@ static void show_stats(struct core *core, const struct command *command, const s
 #define STAT(total, average, field, over) rows_number(rows, (int64_t)sum.field);
 		STATS_ROWS
 #undef STAT
-#define STAT(total, average, field, over) rows_number(rows, show_average(&delta, delta.field, over, ns));
+#define STAT(total, average, field, over) \
+	rows_number(rows, show_average(&delta, delta.field, over, ns));
 		STATS_ROWS
 #undef STAT
 		rows_end(rows);
@@ -354,8 +366,8 @@ static void show_stats(struct core *core, const struct command *command, const s
 }
 
 /* `gather` is NULL when only the columns are asked for. */
-static void console_show(struct core *core, struct command *command, enum console_show show,
-	struct gather *gather)
+static void console_show(
+	struct core *core, struct command *command, enum console_show show, struct gather *gather)
 {
 	struct rows rows = {0};
 
@@ -405,8 +417,9 @@ static void console_gathered(struct core *core, struct gather *gather)
 
 static void console_start_show(struct core *core, struct command *command, enum console_show show)
 {
-	static const enum gather_what what[] = {
-		[CONSOLE_FIGURES] = GATHER_FIGURES, [CONSOLE_CLIENTS] = GATHER_CLIENTS, [CONSOLE_SERVERS] = GATHER_SERVERS};
+	static const enum gather_what what[] = {[CONSOLE_FIGURES] = GATHER_FIGURES,
+		[CONSOLE_CLIENTS] = GATHER_CLIENTS,
+		[CONSOLE_SERVERS] = GATHER_SERVERS};
 	enum console_gathers gathers = console_shows[show].gathers;
 	struct console_wait *wait;
 
@@ -469,8 +482,8 @@ static void console_run_show(struct core *core, struct command *command, const c
 /* What drivers set of their own accord when they connect; it means nothing here. */
 static bool console_is_driver_setting(const char *word)
 {
-	static const char *const settings[] = {"CLIENT_ENCODING", "EXTRA_FLOAT_DIGITS", "DATESTYLE", "TIMEZONE",
-		"APPLICATION_NAME", "STANDARD_CONFORMING_STRINGS", "INTERVALSTYLE"};
+	static const char *const settings[] = {"CLIENT_ENCODING", "EXTRA_FLOAT_DIGITS", "DATESTYLE",
+		"TIMEZONE", "APPLICATION_NAME", "STANDARD_CONFORMING_STRINGS", "INTERVALSTYLE"};
 	size_t len = strcspn(word, "=");
 
 	for (size_t i = 0; i < array_len(settings); i++)
@@ -488,8 +501,8 @@ static void console_run_set(struct core *core, struct command *command, const ch
 		console_complete(core, command, "SET");
 		return;
 	}
-	snprintf(text, sizeof text, "SET %.60s: options cannot be changed here yet, edit the file and restart",
-		word);
+	snprintf(text, sizeof text,
+		"SET %.60s: options cannot be changed here yet, edit the file and restart", word);
 	console_fail(core, command, text);
 }
 

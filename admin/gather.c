@@ -93,7 +93,7 @@ static void gather_figures(struct core *core, struct gather *gather)
 		sum->servers_active += pool->server_count[SERVER_LIST_BUSY];
 		sum->servers_idle += pool->server_count[SERVER_LIST_IDLE];
 		sum->servers_total += pool_total(pool);
-		list_each(link, &pool->servers[SERVER_LIST_OPENING]) {
+		list_each (link, &pool->servers[SERVER_LIST_OPENING]) {
 			const struct server *server = container_of(link, struct server, link);
 
 			if (server->state == SERVER_CONNECTING || server->state == SERVER_LOGIN)
@@ -148,15 +148,16 @@ static void gather_client(struct core *core, struct gather *gather, struct clien
 	struct rows *rows = &gather->rows;
 	bool is_waiting = client->state == CLIENT_READY && client->lease.state == LEASE_WAITING;
 	uint64_t wait_us = is_waiting ? (core->now_ns - client->lease.since_ns) / NS_PER_US : 0;
-	const char *application = client->settings ?
-		params_get(&client->settings->wanted, "application_name") : NULL;
+	const char *application =
+		client->settings ? params_get(&client->settings->wanted, "application_name") : NULL;
 	char text[ADDRESS_TEXT];
 
 	rows_begin(rows);
 	rows_text(rows, "C");
 	rows_text(rows, client->pool ? client->pool->config->user : "");
-	rows_text(rows, client->pool ? client->pool->config->database :
-		client->state == CLIENT_CONSOLE ? core->world->config->admin.name : "");
+	rows_text(rows, client->pool                      ? client->pool->config->database
+			: client->state == CLIENT_CONSOLE ? core->world->config->admin.name
+							  : "");
 	rows_text(rows, "none");
 	rows_text(rows, client_state_name(client));
 	rows_text(rows, address_text(&client->peer, text));
@@ -251,7 +252,8 @@ void gather_arrived(struct core *core, const struct letter *letter)
 		to = core->world->control;
 	}
 	while (mailbox_send(core, to, &next) != 0) {
-		core_count(core, METRIC_letters_delayed); /* only control starts gathers, few at a time */
+		core_count(core,
+			METRIC_letters_delayed); /* only control starts gathers, few at a time */
 		sched_yield();
 	}
 }

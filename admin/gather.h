@@ -27,7 +27,7 @@ struct gather_pool {
 
 struct gather {
 	enum gather_what what;
-	unsigned next; /* the core that comes next */
+	unsigned next;             /* the core that comes next */
 	struct gather_pool *pools; /* FIGURES: by config_pool.index */
 	size_t pool_count;
 	uint64_t clients, logging_in;

@@ -212,7 +212,8 @@ static void service_signalled(struct core *core, int result)
 
 	service_arm_signal(service);
 	if (number == SIGHUP) {
-		log_warn(core, "reloading is not supported yet: restart to apply a changed configuration");
+		log_warn(core,
+			"reloading is not supported yet: restart to apply a changed configuration");
 	} else if (number == SIGTERM || number == SIGINT) {
 		bool again = service->is_draining;
 
@@ -272,7 +273,8 @@ static void service_raise_descriptors(struct service *service)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 	if (limit.rlim_cur < 4096)
 		log_write_now(&service->world.log, LOG_WARN,
-			"only %llu file descriptors are allowed: raise LimitNOFILE (systemd) or ulimit -n",
+			"only %llu file descriptors are allowed: raise LimitNOFILE (systemd) or "
+			"ulimit -n",
 			(unsigned long long)limit.rlim_cur);
 }
 
@@ -280,12 +282,14 @@ static int service_listen_on(struct service *service, const struct address *addr
 {
 	const struct config_general *general = &service->config->general;
 	char text[ADDRESS_TEXT], what[SERVICE_WHY];
-	int fd = service->listener_count < LIMIT_LISTENERS ?
-		socket_listen(address, (int)general->unix_socket_mode) : ERR_FULL;
+	int fd = service->listener_count < LIMIT_LISTENERS
+			 ? socket_listen(address, (int)general->unix_socket_mode)
+			 : ERR_FULL;
 
 	if (fd < 0) {
-		snprintf(what, sizeof what, "cannot listen on %s port %u: %s", address_text(address, text),
-			general->port, fd == ERR_FULL ? "too many addresses" : strerror(errno));
+		snprintf(what, sizeof what, "cannot listen on %s port %u: %s",
+			address_text(address, text), general->port,
+			fd == ERR_FULL ? "too many addresses" : strerror(errno));
 		return service_fail(service, what);
 	}
 	service->listeners[service->listener_count++] = fd;
@@ -304,7 +308,8 @@ static int service_listen(struct service *service)
 		if (strcmp(host, "localhost") == 0)
 			host = "127.0.0.1";
 		if (address_numeric(host, general->port, &address) != 0) {
-			snprintf(what, sizeof what, "general.host \"%s\" is not an IPv4 or IPv6 address", host);
+			snprintf(what, sizeof what,
+				"general.host \"%s\" is not an IPv4 or IPv6 address", host);
 			return service_fail(service, what);
 		}
 		if (service_listen_on(service, &address) != 0)
@@ -313,7 +318,8 @@ static int service_listen(struct service *service)
 	if (!general->unix_socket_dir || !general->unix_socket_dir[0])
 		return 0;
 	if (address_unix(general->unix_socket_dir, general->port, &address) != 0)
-		return service_fail(service, "general.unix_socket_dir is too long for a socket's path");
+		return service_fail(
+			service, "general.unix_socket_dir is too long for a socket's path");
 	if (service_listen_on(service, &address) != 0)
 		return 1;
 	snprintf(service->unix_path, sizeof service->unix_path, "%s", address.local.sun_path);
@@ -325,7 +331,8 @@ static void service_set_sockets(const struct config_tcp *tcp)
 	struct socket_options options = {
 		.keepalive = tcp->keepalive,
 		.keepalive_idle_s = tcp->time_ms > 0 ? (int)((tcp->time_ms + 999) / 1000) : 0,
-		.keepalive_interval_s = tcp->interval_ms > 0 ? (int)((tcp->interval_ms + 999) / 1000) : 0,
+		.keepalive_interval_s =
+			tcp->interval_ms > 0 ? (int)((tcp->interval_ms + 999) / 1000) : 0,
 		.keepalive_count = tcp->retries > 0 ? (int)tcp->retries : 0,
 		.user_timeout_ms = tcp->user_timeout_ms > 0 ? (int)tcp->user_timeout_ms : 0,
 		.congestion = tcp->congestion_control,
@@ -336,18 +343,21 @@ static void service_set_sockets(const struct config_tcp *tcp)
 
 static void service_set_log(struct service *service)
 {
-	static const enum log_level levels[] = {
-		[CONFIG_LOG_ERROR] = LOG_ERROR, [CONFIG_LOG_WARN] = LOG_WARN, [CONFIG_LOG_INFO] = LOG_INFO,
+	static const enum log_level levels[] = {[CONFIG_LOG_ERROR] = LOG_ERROR,
+		[CONFIG_LOG_WARN] = LOG_WARN,
+		[CONFIG_LOG_INFO] = LOG_INFO,
 		[CONFIG_LOG_DEBUG] = LOG_DEBUG};
 
 	service->world.log.level = levels[service->config->log_level];
-	service->world.log.style = service->config->general.log_format == LOG_FORMAT_TEXT ? LOG_TEXT : LOG_JSON;
+	service->world.log.style =
+		service->config->general.log_format == LOG_FORMAT_TEXT ? LOG_TEXT : LOG_JSON;
 }
 
 /* The console's password: configured, or a random one that nobody knows, so that it is closed by default. */
 static void service_set_admin_password(struct service *service)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 	uint8_t bytes[12];
 
 	service->admin_password_used = service->config->admin.password;
@@ -359,7 +369,8 @@ static void service_set_admin_password(struct service *service)
 		service->admin_password[8 + i] = letters[bytes[i] % (sizeof letters - 1)];
 	service->admin_password_used = service->admin_password;
 	log_write_now(&service->world.log, LOG_WARN,
-		"the console has a random password: set admin.password or PGRING_ADMIN_PASSWORD to use it");
+		"the console has a random password: set admin.password or PGRING_ADMIN_PASSWORD to "
+		"use it");
 }
 
 static unsigned service_cpus(cpu_set_t *ret_cpus)
@@ -385,7 +396,8 @@ static int service_start_workers(struct service *service, unsigned count)
 	cpu_set_t cpus;
 	unsigned cpu_count = service_cpus(&cpus);
 
-	service->workers = aligned_alloc(64, ((size_t)count * sizeof *service->workers + 63) & ~(size_t)63);
+	service->workers =
+		aligned_alloc(64, ((size_t)count * sizeof *service->workers + 63) & ~(size_t)63);
 	if (!service->workers)
 		return service_fail(service, "out of memory");
 	memset(service->workers, 0, count * sizeof *service->workers);
@@ -397,7 +409,8 @@ static int service_start_workers(struct service *service, unsigned count)
 		worker->service = service;
 		worker->cpu = service_cpu_for(&cpus, cpu_count, count, i);
 		core_init(&worker->core, &service->world, i);
-		worker->is_started = pthread_create(&worker->thread, NULL, worker_main, worker) == 0;
+		worker->is_started =
+			pthread_create(&worker->thread, NULL, worker_main, worker) == 0;
 		if (!worker->is_started) {
 			pthread_mutex_unlock(&service->start_lock);
 			return service_fail(service, "a thread could not be created");
@@ -429,8 +442,10 @@ static void service_say_ready(struct service *service)
 {
 	const struct config *config = service->config;
 
-	log_info(&service->control, "pgring " PGRING_VERSION " is ready: port %u, %u cores, %zu pools, %s",
-		config->general.port, service->world.worker_count, config->pool_count, memory_allocator());
+	log_info(&service->control,
+		"pgring " PGRING_VERSION " is ready: port %u, %u cores, %zu pools, %s",
+		config->general.port, service->world.worker_count, config->pool_count,
+		memory_allocator());
 }
 
 static void service_stop(struct service *service)

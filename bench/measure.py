@@ -32,6 +32,9 @@ class Bench:
     def program(self, name):
         return os.path.join(self.programs, name)
 
+    def cpus(self):
+        return {self.pooler_cpu, self.peer_cpu}
+
     def start_server(self, *options):
         """The null server, on TCP and on a unix socket."""
         directory = os.path.join(self.folder, 'server')
@@ -79,7 +82,7 @@ class Foreign:
     """How much of our CPUs others used between two moments."""
 
     def __init__(self, bench, children):
-        self.cpus = {bench.pooler_cpu, bench.peer_cpu}
+        self.cpus = bench.cpus()
         self.children = children
         self.before = self.now()
 

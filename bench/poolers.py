@@ -217,7 +217,7 @@ class Odyssey(Pooler):
         login = {'trust': 'authentication "none"',
                  'scram': f'authentication "scram-sha-256"\n    password "{PASSWORD}"'}[auth]
         place = f'host "{server.host}"' if transport == 'tcp' else ''
-        sockets = f'unix_socket_dir "{server.unix_dir}"' if transport == 'unix' else ''
+        sockets = f'unix_socket_dir "{server.unix_dir}"\nunix_socket_mode "0644"' if transport == 'unix' else ''
         write(f'{folder}/odyssey.conf', f'''\
 daemonize no
 workers 1

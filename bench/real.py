@@ -1,4 +1,5 @@
-"""In front of a real PostgreSQL, with pgbench."""
+"""In front of a real PostgreSQL, with pgbench. Nobody has a CPU of his own here: PostgreSQL and pgbench need more than one, and a
+pooler that waits for them alone on its CPU would be measured going to sleep and waking up."""
 
 import getpass
 import glob
@@ -52,7 +53,7 @@ def start_postgres(bench):
                 'fsync': 'off', 'max_connections': 100, 'shared_buffers': '256MB',
                 'autovacuum': 'off', 'jit': 'off'}
     words = [word for key, value in settings.items() for word in ('-c', f'{key}={value}')]
-    child = Child('postgres', [find('postgres'), '-D', f'{folder}/data', *words], cpu=bench.peer_cpu,
+    child = Child('postgres', [find('postgres'), '-D', f'{folder}/data', *words], cpu=bench.cpus(),
                   user=user, log=f'{bench.folder}/postgres.log', end=signal.SIGINT,
                   death=signal.SIGQUIT, cwd=folder, priority=bench.priority)
     server = Server(port, folder, user=name, database='postgres')
@@ -74,7 +75,7 @@ def pgbench_once(bench, pooler, server, mode, clients):
                max(1, round(bench.seconds)), '-h', '127.0.0.1', '-p', pooler.port, '-U',
                server.user, server.database]
     cpu_ns = pooler.child.cpu_ns()
-    client = Child('pgbench', command, cpu=bench.peer_cpu, stdout=subprocess.PIPE,
+    client = Child('pgbench', command, cpu=bench.cpus(), stdout=subprocess.PIPE,
                    stderr=subprocess.PIPE, priority=bench.priority)
     output, errors = client.process.communicate(timeout=bench.seconds + 120)
     cpu_ns = pooler.child.cpu_ns() - cpu_ns
@@ -112,7 +113,7 @@ def run(bench, args, wanted):
     started = []
     try:
         for pooler in wanted:
-            pooler.start(os.path.join(bench.folder, pooler.name), server, cpu=bench.pooler_cpu,
+            pooler.start(os.path.join(bench.folder, pooler.name), server, cpu=bench.cpus(),
                          priority=bench.priority)
             started.append(pooler)
         for row in rows:

@@ -112,6 +112,7 @@ void lease_grant(struct core *core, struct lease *lease, struct server *server)
 	lease->server = server;
 	lease->state = LEASE_HELD;
 	lease->since_ns = core->now_ns;
+	lease->request_ns = core->now_ns;
 	lease->is_mid_request = lease->is_blocked = lease->knows_unnamed = false;
 	if (lease->keeps)
 		server->dirt |= SERVER_DIRT_SESSION;

@@ -88,6 +88,9 @@ def hold(dialogue, wire, postgres, how="steps"):
             postgres.await_active(step.value)
         elif step.kind == "cancel":
             assert wire.cancel() == b""
+    if dialogue.steps[-1].kind != "end":
+        wire.send(wireclient.TERMINATE)  # nothing more may come than was asked for
+        answer += wire.read_to_end() + [(b"end", b"")]
     return answer
 
 
@@ -209,6 +212,7 @@ def test_cut_in_two_at_every_byte(mode, name, targets, references, postgres):
             for step in dialogue.steps:
                 if step.kind == "until":
                     got += wire.read_until(step.value, step.count)
+            got.append((b"end", b""))
             compare(dialogue, expected, comparable(dialogue, got, references["known"]), "cut at byte %d" % cut)
     except BaseException:
         target.finish()
