@@ -21,8 +21,8 @@ enum { CONFIG_FILE_BYTES_MAX = 1024 * 1024, CONFIG_URLS_MAX = 1024 };
 
 struct config_source {
 	const char *path;
-	const char *
-		text; /* instead of the file's content; NULL: read the file. A file that does not exist is a warning */
+	/* Instead of the file's content; NULL: read the file. A file that does not exist is a warning. */
+	const char *text;
 	size_t len;
 };
 

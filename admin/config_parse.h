@@ -31,8 +31,8 @@ struct config_parse {
 	const char *file; /* for messages */
 	enum option_file which;
 	bool quiet; /* in a section without any effect: said once, not for every key */
-	const struct config_toml
-		*bad; /* the item of a list that was not accepted; NULL: the value itself */
+	/* The item of a list that was not accepted; NULL: the value itself. */
+	const struct config_toml *bad;
 	bool out_of_memory;
 	struct config_parse_list databases;
 	struct config_parse_list users;

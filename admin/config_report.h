@@ -39,7 +39,8 @@ struct config_report {
 	size_t warnings;
 };
 
-/* Adds a message. All texts are copied, control characters become question marks. If memory runs out the message is only counted. */
+/* Adds a message. All texts are copied, control characters become question marks. If memory runs out the message is only
+ * counted. */
 void config_report_add(struct config_report *report, enum config_severity severity,
 	struct config_place place, const char *format, ...) printf_like(4, 5);
 

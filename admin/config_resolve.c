@@ -14,8 +14,7 @@ struct cluster {
 	const char *name;
 	const struct config_database **entries; /* by shard, then in the order of the file */
 	size_t count;
-	const struct config_database
-		*target; /* where everything goes for now; NULL if there is nothing */
+	const struct config_database *target; /* where everything goes for now; NULL: nowhere */
 	const char *refused;
 };
 

@@ -154,7 +154,8 @@ static void gather_client(struct core *core, struct gather *gather, struct clien
 
 	rows_begin(rows);
 	rows_text(rows, "C");
-	rows_text(rows, client->pool ? client->pool->config->user : "");
+	rows_text(rows, client->pool ? client->pool->config->user :
+		client->state == CLIENT_CONSOLE ? core->world->config->admin.user : "");
 	rows_text(rows, client->pool                      ? client->pool->config->database
 			: client->state == CLIENT_CONSOLE ? core->world->config->admin.name
 							  : "");

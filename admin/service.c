@@ -87,7 +87,7 @@ static void worker_drain_turn(struct core *core)
 		worker->pools_drained = true;
 		pools_drain(core);
 	}
-	if (!pools_idle(core) || core->net->streams.live > 0)
+	if (!pools_idle(core) || core->net->streams.live > 0 || core->jobs_out > 0)
 		return;
 	if (mailbox_send(core, core->world->control, &letter) == 0)
 		worker->is_drained = true;

@@ -87,7 +87,8 @@ long long child_number(const char *option, const char *text, long long from, lon
 	errno = 0;
 	value = strtoll(text, &end, 10);
 	if (errno || end == text || *end || value < from || value > to)
-		child_fail("--%s wants a number from %lld to %lld, not \"%s\"", option, from, to, text);
+		child_fail("--%s wants a number from %lld to %lld, not \"%s\"", option, from, to,
+			text);
 	return value;
 }
 
@@ -157,7 +158,8 @@ void child_tune(int fd)
 	/* Both fail on unix sockets, and that is fine. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	if (congestion)
-		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion, (socklen_t)strlen(congestion));
+		setsockopt(
+			fd, IPPROTO_TCP, TCP_CONGESTION, congestion, (socklen_t)strlen(congestion));
 }
 
 int child_connect(const struct child_endpoint *endpoint)

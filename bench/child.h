@@ -1,7 +1,8 @@
-/* child: what every bench program does because it is a measured child process: it ends by itself, it stays on its CPU, it
- * stops when told to, it opens its sockets the same way.
+/* child: what every bench program does because it is a measured child process: it ends by itself,
+ * it stays on its CPU, it stops when told to, it opens its sockets the same way.
  *
- * Thread: the main one. Failures here end the program with a sentence on standard error: there is nobody to return them to.
+ * Thread: the main one. Failures here end the program with a sentence on standard error: there is
+ * nobody to return them to.
  */
 #ifndef PGRING_BENCH_CHILD_H
 #define PGRING_BENCH_CHILD_H
@@ -25,9 +26,10 @@ struct child_endpoint {
 /* Prints "<program>: sentence" and exits with status 1. */
 _Noreturn void child_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Ends with the parent, and after lifetime_s at the latest; SIGPIPE is ignored; the file limit is raised to the hard one;
- * pinned to `cpu` unless that is negative. `batch` asks the scheduler not to interrupt others for our wake-ups: generator
- * and server share a CPU, and each should finish its batch. */
+/* Ends with the parent, and after lifetime_s at the latest; SIGPIPE is ignored; the file limit
+ * is raised to the hard one; pinned to `cpu` unless that is negative. `batch` asks the scheduler
+ * not to interrupt others for our wake-ups: generator and server share a CPU, and each should
+ * finish its batch. */
 void child_setup(unsigned lifetime_s, int cpu, bool batch);
 void child_pin(int cpu);
 
@@ -40,13 +42,15 @@ long long child_number(const char *option, const char *text, long long from, lon
 /* "host:port" (a numeric IPv4 address) or "/path/of/a/socket". */
 struct child_endpoint child_endpoint(const char *text);
 
-/* Non-blocking listener; *ret_port is the chosen one where the endpoint's port was 0 (unix sockets: untouched). */
+/* Non-blocking listener; *ret_port is the chosen one where the endpoint's port was 0 (unix
+ * sockets: untouched). */
 int child_listen(const struct child_endpoint *endpoint, uint16_t *ret_port);
 
 /* Non-blocking tuned socket with a connect under way. Negative errno on failure. */
 int child_connect(const struct child_endpoint *endpoint);
 
-/* The congestion control of all sockets from here on; NULL or one that the kernel does not have: the machine's default. */
+/* The congestion control of all sockets from here on; NULL or one that the kernel does not have:
+ * the machine's default. */
 void child_congestion(const char *name);
 
 /* For an accepted socket: TCP_NODELAY and the congestion control. */

@@ -1,7 +1,8 @@
 /* A log-linear histogram of durations. */
 #include "bench/latency.h"
 
-/* Below 64 each value has its own slot; above, the leading bit chooses the group and the next six bits the step. */
+/* Below 64 each value has its own slot; above, the leading bit chooses the group and the next
+ * six bits the step. */
 static unsigned slot_of(uint64_t ns)
 {
 	unsigned group;
@@ -9,7 +10,8 @@ static unsigned slot_of(uint64_t ns)
 	if (ns < 1u << LATENCY_STEP_BITS)
 		return (unsigned)ns;
 	group = 63u - (unsigned)__builtin_clzll(ns) - LATENCY_STEP_BITS;
-	return ((group + 1) << LATENCY_STEP_BITS) + (unsigned)(ns >> group) - (1u << LATENCY_STEP_BITS);
+	return ((group + 1) << LATENCY_STEP_BITS) + (unsigned)(ns >> group) -
+	       (1u << LATENCY_STEP_BITS);
 }
 
 static uint64_t slot_end_ns(unsigned slot)
@@ -37,7 +39,8 @@ uint64_t latency_quantile_ns(const struct latency *latency, double share)
 	for (unsigned slot = 0; slot < LATENCY_SLOTS; slot++) {
 		seen += latency->slots[slot];
 		if (seen > rank)
-			return slot_end_ns(slot) < latency->max_ns ? slot_end_ns(slot) : latency->max_ns;
+			return slot_end_ns(slot) < latency->max_ns ? slot_end_ns(slot)
+								   : latency->max_ns;
 	}
 	return latency->max_ns;
 }

@@ -1,4 +1,5 @@
-/* latency: a log-linear histogram of durations: 64 steps per power of two, so that a quantile is right within 1.6 %.
+/* latency: a log-linear histogram of durations: 64 steps per power of two, so that a quantile is
+ * right within 1.6 %.
  *
  * Thread: one. Memory: none of its own.
  */
@@ -19,7 +20,8 @@ struct latency {
 
 void latency_add(struct latency *latency, uint64_t ns);
 
-/* The duration that `share` (0..1) of all did not exceed, rounded up to its slot's end; 0 if there are none. */
+/* The duration that `share` (0..1) of all did not exceed, rounded up to its slot's end; 0 if
+ * there are none. */
 uint64_t latency_quantile_ns(const struct latency *latency, double share);
 
 #endif

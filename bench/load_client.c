@@ -166,10 +166,17 @@ static void put_request(struct load_client *client)
 	}
 	number_request(client);
 	switch (client->plan->mode) {
-	case LOAD_CLIENT_SIMPLE: put_simple(client); break;
-	case LOAD_CLIENT_EXTENDED: put_extended(client); break;
-	case LOAD_CLIENT_PREPARED: put_prepared(client); break;
-	default: put_bulk(client);
+	case LOAD_CLIENT_SIMPLE:
+		put_simple(client);
+		break;
+	case LOAD_CLIENT_EXTENDED:
+		put_extended(client);
+		break;
+	case LOAD_CLIENT_PREPARED:
+		put_prepared(client);
+		break;
+	default:
+		put_bulk(client);
 	}
 }
 
@@ -200,7 +207,8 @@ static bool copying_in(const struct load_client *client)
 	       !client->failed && *client->expected == 'C' && client->block_len != SIZE_MAX;
 }
 
-/* The next block of rows; behind the last one CopyDone, and block_len says that there are no more. */
+/* The next block of rows; behind the last one CopyDone, and block_len says that there are no
+ * more. */
 static void next_block(struct load_client *client)
 {
 	uint64_t left = client->plan->rows - client->rows_sent;
@@ -264,7 +272,8 @@ static bool row_is_ours(const struct load_client *client, struct wire_reader bod
 		return false;
 	if (two) {
 		len = wire_read_u32(&body);
-		if (len != (uint32_t)snprintf(statement, sizeof statement, "%u", client->statement) ||
+		if (len != (uint32_t)snprintf(
+				   statement, sizeof statement, "%u", client->statement) ||
 			len > 8 || memcmp(wire_read_bytes(&body, len), statement, len) != 0)
 			return false;
 	}
@@ -296,7 +305,8 @@ static bool tag_is_right(const struct load_client *client, struct wire_reader bo
 
 static bool status_is_right(const struct load_client *client, struct wire_reader body)
 {
-	bool inside = client->plan->transaction && client->step < 2 && client->phase == LOAD_CLIENT_BUSY;
+	bool inside =
+		client->plan->transaction && client->step < 2 && client->phase == LOAD_CLIENT_BUSY;
 	uint8_t status = *wire_read_bytes(&body, 1);
 
 	return !body.bad && (client->failed || status == (inside ? 'T' : 'I'));
@@ -308,17 +318,26 @@ static void check(struct load_client *client, char type, struct wire_reader body
 	bool right = true;
 
 	switch (type) {
-	case 'D': right = row_is_ours(client, body); break;
-	case 'C': right = tag_is_right(client, body); break;
-	case 'Z': right = status_is_right(client, body); break;
-	default: break;
+	case 'D':
+		right = row_is_ours(client, body);
+		break;
+	case 'C':
+		right = tag_is_right(client, body);
+		break;
+	case 'Z':
+		right = status_is_right(client, body);
+		break;
+	default:
+		break;
 	}
 	if (right)
 		return;
 	client->wrong = true;
-	note_problem(client->plan, type == 'D' ? "another request's row"
-				   : type == 'C' ? "a wrong command tag"
-						 : "a wrong transaction status", "");
+	note_problem(client->plan,
+		type == 'D'   ? "another request's row"
+		: type == 'C' ? "a wrong command tag"
+			      : "a wrong transaction status",
+		"");
 }
 
 static void take_error(struct load_client *client, struct wire_reader body)
@@ -380,33 +399,39 @@ static enum load_client_result finish(struct load_client *client)
 }
 
 /* Messages before the first ReadyForQuery, and the answers to the Parse messages. */
-static enum load_client_result take_login(struct load_client *client, char type,
-	struct wire_reader body)
+static enum load_client_result take_login(
+	struct load_client *client, char type, struct wire_reader body)
 {
 	int in;
 
 	switch (type) {
 	case 'R':
-		in = signin_answer(&client->signin, client->plan->user, client->plan->password, body,
-			&client->out);
+		in = signin_answer(&client->signin, client->plan->user, client->plan->password,
+			body, &client->out);
 		if (in < 0) {
 			note_problem(client->plan, "cannot authenticate", "");
 			return LOAD_CLIENT_LOST;
 		}
 		flush(client);
 		return LOAD_CLIENT_WAITS;
-	case 'E': take_error(client, body); return LOAD_CLIENT_WAITS;
-	case 'Z': return finish(client);
+	case 'E':
+		take_error(client, body);
+		return LOAD_CLIENT_WAITS;
+	case 'Z':
+		return finish(client);
 	case 'K':
 	case 'v':
-	case '1': return LOAD_CLIENT_WAITS;
-	default: note_problem(client->plan, "an unexpected message at login", ""); return LOAD_CLIENT_LOST;
+	case '1':
+		return LOAD_CLIENT_WAITS;
+	default:
+		note_problem(client->plan, "an unexpected message at login", "");
+		return LOAD_CLIENT_LOST;
 	}
 }
 
 /* A whole message. */
-static enum load_client_result take_message(struct load_client *client, char type,
-	struct wire_reader body)
+static enum load_client_result take_message(
+	struct load_client *client, char type, struct wire_reader body)
 {
 	if (type == 'N' || type == 'S' || type == 'A')
 		return LOAD_CLIENT_WAITS;
@@ -462,9 +487,10 @@ static void put_ssl_request(struct load_client *client)
 	flush(client);
 }
 
-/* Takes one message or a part of a run of rows at `bytes`. *ret_taken is 0 if more has to come first. */
-static enum load_client_result take(struct load_client *client, const uint8_t *bytes, size_t len,
-	size_t *ret_taken)
+/* Takes one message or a part of a run of rows at `bytes`. *ret_taken is 0 if more has to come
+ * first. */
+static enum load_client_result take(
+	struct load_client *client, const uint8_t *bytes, size_t len, size_t *ret_taken)
 {
 	struct wire_reader body = {.at = bytes + 5};
 	ptrdiff_t rows;
@@ -558,7 +584,7 @@ enum load_client_result load_client_serve(struct load_client *client, uint32_t e
 		if (result == LOAD_CLIENT_LOST)
 			return lose(client);
 		if (result != LOAD_CLIENT_WAITS)
-			return result; /* nothing more is due: what comes anyway is an event of its own */
+			return result; /* nothing more is due */
 		if ((size_t)got < room && !hangup)
 			return LOAD_CLIENT_WAITS;
 	}
@@ -568,7 +594,8 @@ enum load_client_result load_client_serve(struct load_client *client, uint32_t e
 
 void load_client_init(struct load_client *client, struct load_client_plan *plan, uint32_t number)
 {
-	*client = (struct load_client){.plan = plan, .fd = -1, .number = number, .expected = nothing};
+	*client =
+		(struct load_client){.plan = plan, .fd = -1, .number = number, .expected = nothing};
 	if (bulk(plan))
 		wire_rows_init(&client->rows, plan->mode == LOAD_CLIENT_ROWS ? 'D' : 'd',
 			plan->row_bytes, plan->mode == LOAD_CLIENT_COPY_IN ? BLOCK_BYTES : 0);
@@ -627,4 +654,10 @@ void load_client_close(struct load_client *client)
 	client->phase = LOAD_CLIENT_CLOSED;
 	wire_free(&client->in);
 	wire_free(&client->out);
+}
+
+void load_client_free(struct load_client *client)
+{
+	load_client_close(client);
+	wire_rows_free(&client->rows);
 }

@@ -1,8 +1,9 @@
-/* load_client: one client of the load generator: connects, logs in, sends numbered requests one at a time and checks that
- * each answer is whole, well-formed and its own.
+/* load_client: one client of the load generator: connects, logs in, sends numbered requests one at
+ * a time and checks that each answer is whole, well-formed and its own.
  *
- * Owner: load.c. Thread: one (the input buffer is shared by all clients). Memory: load_client_close() frees what it holds.
- * Source: PostgreSQL manual, "Frontend/Backend Protocol", "Message Flow".
+ * Owner: load.c. Thread: one (the input buffer is shared by all clients). Memory:
+ * load_client_close() frees what it holds. Source: PostgreSQL manual, "Frontend/Backend Protocol",
+ * "Message Flow".
  *
  *   CLOSED -> LOGIN -> PREPARING -> READY <-> BUSY
  *                                     \-> LEAVING (Terminate sent, waits for the peer to close)
@@ -76,25 +77,30 @@ enum load_client_result {
 	LOAD_CLIENT_LOGGED_IN,
 	LOAD_CLIENT_ANSWERED,
 	LOAD_CLIENT_ERROR, /* a whole answer that says ERROR; the client is READY again */
-	LOAD_CLIENT_WRONG, /* an answer that is not ours or not well-formed; READY again, or CLOSED */
+	LOAD_CLIENT_WRONG, /* an answer that is not ours, or broken; READY again, or CLOSED */
 	LOAD_CLIENT_LOST,  /* could not connect, log in or stay; CLOSED */
 	LOAD_CLIENT_LEFT,  /* the peer has closed after our Terminate; CLOSED */
 };
 
 void load_client_init(struct load_client *client, struct load_client_plan *plan, uint32_t number);
 
-/* Starts to connect and log in. Returns 0, or -1 with the client CLOSED and plan->first_problem set. */
+/* Starts to connect and log in. Returns 0, or -1 with the client CLOSED and plan->first_problem
+ * set. */
 int load_client_open(struct load_client *client);
 
-/* Sends the next request; the client is READY. What goes wrong is told by the next load_client_serve(). */
+/* Sends the next request; the client is READY. What goes wrong is told by the next
+ * load_client_serve(). */
 void load_client_request(struct load_client *client);
 
 /* Says Terminate; the client is READY. */
 void load_client_leave(struct load_client *client);
 
+/* Closes the connection; the client can be opened again. */
 void load_client_close(struct load_client *client);
+void load_client_free(struct load_client *client);
 
-/* Takes what epoll reported for this client. At most one result a call: a client has one request at a time. */
+/* Takes what epoll reported for this client. At most one result a call: a client has one request
+ * at a time. */
 enum load_client_result load_client_serve(struct load_client *client, uint32_t events);
 
 #endif

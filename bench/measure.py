@@ -35,27 +35,37 @@ class Bench:
     def cpus(self):
         return {self.pooler_cpu, self.peer_cpu}
 
+    def socket_folder(self):
+        folder = os.path.join(self.folder, 'server')
+        os.makedirs(folder, exist_ok=True)
+        os.chmod(folder, 0o755)
+        return folder
+
     def start_server(self, *options):
-        """The null server, on TCP and on a unix socket."""
-        directory = os.path.join(self.folder, 'server')
-        os.makedirs(directory, exist_ok=True)
-        os.chmod(directory, 0o755)
-        child = Child('null_server', [self.program('null_server'), '--unix-dir', directory, '--cpu',
-                                      self.peer_cpu, '--lifetime', 7200, *CHEAP_TCP, *options],
-                      stdout=subprocess.PIPE, log=os.path.join(self.folder, 'server.log'),
-                      priority=self.priority)
+        """The null server by itself, on TCP and on a unix socket."""
+        return self.start_listening('null_server', [self.program('null_server'), *options])
+
+    def start_listening(self, name, command, **more):
+        folder = self.socket_folder()
+        child = Child(name, [*command, '--unix-dir', folder, '--cpu', self.peer_cpu, '--lifetime',
+                             7200, *CHEAP_TCP],
+                      stdout=subprocess.PIPE, log=os.path.join(self.folder, f'{name}.log'),
+                      priority=self.priority, **more)
         port = first_line_number(child)
-        os.chmod(f'{directory}/.s.PGSQL.{port}', 0o777)
-        return child, Server(port, directory)
+        os.chmod(f'{folder}/.s.PGSQL.{port}', 0o777)
+        return child, Server(port, folder)
+
+    def options(self, endpoint, options, seconds, warm_up, watched):
+        watches = [word for child in watched for word in ('--watch', child.pid)]
+        return ['--connect', endpoint, '--seconds', seconds, '--warm-up', warm_up, *watches, *options]
 
     def load_command(self, endpoint, options, seconds, warm_up, watched):
-        watches = [word for child in watched for word in ('--watch', child.pid)]
-        return [self.program('load'), '--connect', endpoint, '--cpu', self.peer_cpu, *CHEAP_TCP,
-                '--seconds', seconds, '--warm-up', warm_up, '--lifetime', int(seconds + warm_up + 60), *watches,
-                *options]
+        return [self.program('load'), '--cpu', self.peer_cpu, *CHEAP_TCP, '--lifetime',
+                int(seconds + warm_up + 60),
+                *self.options(endpoint, options, seconds, warm_up, watched)]
 
     def load(self, endpoint, options, watched=(), seconds=None, warm_up=None):
-        """Runs the generator to its end and returns what it says."""
+        """Runs a generator of its own to its end and returns what it says."""
         seconds = seconds or self.seconds
         warm_up = self.warm_up if warm_up is None else warm_up
         child = Child('load', self.load_command(endpoint, options, seconds, warm_up, watched),
@@ -78,6 +88,30 @@ class Bench:
         return json.loads(answer.stdout)['rtt_ns']
 
 
+class Peer:
+    """Generator and null server in one thread, for all rounds of a row."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.child, self.server = bench.start_listening(
+            'load', [bench.program('load'), '--serve'], stdin=subprocess.PIPE)
+
+    def load(self, endpoint, options, watched=(), seconds=None, warm_up=None):
+        """As Bench.load."""
+        bench = self.bench
+        words = bench.options(endpoint, options, seconds or bench.seconds,
+                              bench.warm_up if warm_up is None else warm_up, watched)
+        self.child.process.stdin.write((' '.join(map(str, words)) + '\n').encode())
+        self.child.process.stdin.flush()
+        line = self.child.process.stdout.readline()
+        if not line:
+            raise Failure(f'the load generator ended: {self.child.log_tail()}')
+        return json.loads(line)
+
+    def stop(self):
+        self.child.stop()
+
+
 class Foreign:
     """How much of our CPUs others used between two moments."""
 
@@ -87,9 +121,7 @@ class Foreign:
         self.before = self.now()
 
     def now(self):
-        usage = os.times()
-        ours = sum(child.cpu_ns() for child in self.children)
-        ours += int((usage.children_user + usage.children_system + usage.user + usage.system) * 1e9)
+        ours = sum(child.cpu_ns() for child in self.children) + time.process_time_ns()
         return time.monotonic_ns(), busy_ns(self.cpus), ours
 
     def share(self):
@@ -112,8 +144,7 @@ def figures(row, result):
         'cost': cost, 'rate': rate, 'p50_us': result['p50_us'], 'p99_us': result['p99_us'],
         'p999_us': result['p999_us'],
         'pooler_cpus': pooler['cpu_ns'] / pooler['elapsed_ns'],
-        'peer_cpus': result['own_cpu'] + result['watched'][1]['cpu_ns'] /
-                     result['watched'][1]['elapsed_ns'],
+        'peer_cpus': result['own_cpu'],
         'switches': pooler['voluntary_switches'] / requests,
         'threads': {thread['name']: round(thread['cpu_ns'] / 1e3 / requests, 3)
                     for thread in pooler['threads']},
@@ -122,15 +153,25 @@ def figures(row, result):
     }
 
 
-def measure(bench, row, pooler, server):
+def alive(pooler):
+    if not pooler.child.alive():
+        raise Failure(f'it ended:\n{pooler.child.log_tail()}')
+
+
+def warm(row, pooler, peer):
+    """A first run that is not counted."""
+    peer.load(f'127.0.0.1:{pooler.port}', row.load, seconds=0.3, warm_up=0)
+    alive(pooler)
+
+
+def measure(row, pooler, peer):
     """One round of a row under load; measured again while others disturb."""
     endpoint = f'127.0.0.1:{pooler.port}'
     best = None
     for attempt in range(RETRIES):
-        foreign = Foreign(bench, [pooler.child, server])
-        result = bench.load(endpoint, row.load, [pooler.child, server])
-        if not pooler.child.alive():
-            raise Failure(f'{pooler.name} ended:\n{pooler.child.log_tail()}')
+        foreign = Foreign(peer.bench, [pooler.child, peer.child])
+        result = peer.load(endpoint, row.load, [pooler.child])
+        alive(pooler)
         entry = {**figures(row, result), 'foreign_cpus': foreign.share(), 'attempt': attempt}
         if best is None or entry['foreign_cpus'] < best['foreign_cpus']:
             best = entry
@@ -139,29 +180,29 @@ def measure(bench, row, pooler, server):
     return best
 
 
-def count_syscalls(bench, row, pooler, server):
+def count_syscalls(row, pooler, peer):
     """System calls per transaction (bulk: per MB), from a run of its own: counting slows everybody down."""
-    result = bench.load(f'127.0.0.1:{pooler.port}', [*row.load, '--count-syscalls'],
-                        [pooler.child, server], seconds=0.7, warm_up=0.2)
+    result = peer.load(f'127.0.0.1:{pooler.port}', [*row.load, '--count-syscalls'],
+                       [pooler.child], seconds=0.7, warm_up=0.2)
+    alive(pooler)
     units = result['bytes'] / 1e6 if row.unit == 's/GB' else result['requests']
     calls = result['watched'][0]['syscalls']
     if calls < 0:
-        calls, units = strace_count(bench, row, pooler, server)
+        calls, units = strace_count(row, pooler, peer)
     return calls / units if calls >= 0 and units else None
 
 
-def strace_count(bench, row, pooler, server):
+def strace_count(row, pooler, peer):
     """The same with strace, where the kernel does not let us see its tracepoints."""
     strace = shutil.which('strace')
     if not strace:
         return -1, 0
-    table = os.path.join(bench.folder, 'strace')
+    table = os.path.join(peer.bench.folder, 'strace')
     tracer = Child('strace', [strace, '-c', '-f', '-p', pooler.child.pid, '-o', table],
                    end=signal.SIGINT, death=signal.SIGTERM)
     time.sleep(0.3)
     # All of the run is counted, so the warm-up has to be part of the window.
-    result = bench.load(f'127.0.0.1:{pooler.port}', row.load, [pooler.child, server], seconds=1,
-                        warm_up=0)
+    result = peer.load(f'127.0.0.1:{pooler.port}', row.load, [pooler.child], seconds=1, warm_up=0)
     tracer.stop()
     try:
         with open(table) as file:
@@ -172,14 +213,14 @@ def strace_count(bench, row, pooler, server):
     return (int(total.group(1)), units) if total else (-1, 0)
 
 
-def measure_idle(bench, row, pooler, server):
+def measure_idle(row, pooler, peer):
     """Bytes of the pooler per client that has logged in and does nothing; the pooler is fresh."""
-    endpoint = f'127.0.0.1:{pooler.port}'
-    warm = ('--mode', 'prepared' if 'prepared' in row.load else 'simple', '--connections', '20')
-    first = bench.load(endpoint, warm, seconds=0.3, warm_up=0)
+    bench, endpoint = peer.bench, f'127.0.0.1:{pooler.port}'
+    traffic = ('--mode', 'prepared' if 'prepared' in row.load else 'simple', '--connections', '20')
+    first = peer.load(endpoint, traffic, seconds=0.3, warm_up=0)
     before = memory_bytes(pooler.child.pid), kernel_bytes()
     options = [*row.load, '--connections', bench.idle_clients]
-    child = Child('load', bench.load_command(endpoint, options, 60, 0, [pooler.child]),
+    child = Child('load', bench.load_command(endpoint, options, 60, 0, []),
                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     line = ''
     while not line.startswith('ready'):

@@ -1,240 +1,19 @@
-/* null_server: a PostgreSQL without a database, so that a bench measures the pooler and not the server.
+/* null_server: a PostgreSQL without a database, so that a bench measures the pooler and not the
+ * server.
  *
- * One thread, edge-triggered epoll, one recv and one send per batch of messages. Every connection is trusted; answers are
- * those of bench/null_session.c. On SIGTERM it prints what it saw as one JSON object.
+ * One thread, edge-triggered epoll, one recv and one send per batch of messages. Every connection
+ * is trusted; answers are those of bench/null_session.c. On SIGTERM it prints what it saw as one
+ * JSON object.
  */
 #include "bench/child.h"
-#include "bench/null_session.h"
-#include "bench/wire.h"
+#include "bench/null_service.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-enum {
-	INPUT_BYTES = 256 << 10,
-	SENDS_PER_TURN = 16, /* of bulk rows, before others have their turn */
-	EVENTS = 1024,
-};
-
-struct connection {
-	int fd;
-	bool lost;
-	bool sending; /* epoll waits for room, not for input */
-	struct null_session session;
-	struct wire_buf in;  /* the start of a message that is not whole */
-	struct wire_buf out; /* what the socket did not take */
-};
-
-static struct {
-	int epoll;
-	uint8_t *input;
-	size_t input_cap;
-	struct wire_buf out; /* the answers of the connection being served */
-	struct null_session_shared shared;
-	uint64_t open, peak, total;
-} server;
-
-/* Keeps what is not whole; it is in front of the next input. */
-static void keep(struct connection *connection, const uint8_t *bytes, size_t len)
-{
-	wire_clear(&connection->in);
-	if (len == 0)
-		return;
-	wire_bytes(&connection->in, bytes, len);
-	if (len < server.input_cap / 2)
-		return;
-	server.input_cap *= 2;
-	server.input = realloc(server.input, server.input_cap);
-	if (!server.input)
-		child_fail("out of memory");
-}
-
-/* Answers what is in server.input, as far as it goes: rows on their way out come first. */
-static void take_all(struct connection *connection, size_t len)
-{
-	struct null_session *session = &connection->session;
-	const uint8_t *at = server.input, *end = at + len;
-
-	while (at < end && session->phase < NULL_SESSION_BULK) {
-		size_t taken = null_session_take(session, at, (size_t)(end - at));
-
-		if (taken == 0)
-			break;
-		at += taken;
-	}
-	keep(connection, at, (size_t)(end - at));
-}
-
-static size_t bring_kept(struct connection *connection)
-{
-	if (connection->in.len)
-		memcpy(server.input, connection->in.bytes, connection->in.len);
-	return connection->in.len;
-}
-
-/* Waits for room to send, or for input. */
-static void await(struct connection *connection, bool room)
-{
-	struct epoll_event event = {.data.ptr = connection};
-
-	if (connection->sending == room)
-		return;
-	connection->sending = room;
-	event.events = room ? EPOLLOUT : EPOLLIN | EPOLLRDHUP | EPOLLET;
-	epoll_ctl(server.epoll, EPOLL_CTL_MOD, connection->fd, &event);
-}
-
-/* Returns how much the socket took. */
-static size_t send_some(struct connection *connection, const uint8_t *bytes, size_t len)
-{
-	ssize_t sent = send(connection->fd, bytes, len, MSG_NOSIGNAL);
-
-	if (sent >= 0)
-		return (size_t)sent;
-	if (errno != EAGAIN)
-		connection->lost = true;
-	return 0;
-}
-
-/* Sends what is queued. Returns whether all of it is out. */
-static bool flush(struct connection *connection)
-{
-	struct wire_buf *queued = &connection->out;
-	size_t sent = 0;
-
-	if (wire_unsent(queued)) {
-		queued->sent += send_some(connection, queued->bytes + queued->sent,
-			wire_unsent(queued));
-		if (!wire_unsent(queued))
-			wire_clear(queued);
-	}
-	if (server.out.len && !wire_unsent(queued))
-		sent = send_some(connection, server.out.bytes, server.out.len);
-	if (sent < server.out.len)
-		wire_bytes(queued, server.out.bytes + sent, server.out.len - sent);
-	wire_clear(&server.out);
-	return !wire_unsent(queued);
-}
-
-/* Sends bulk rows until the socket is full, all are out or others should have their turn. */
-static void pump(struct connection *connection)
-{
-	for (int turn = 0; turn < SENDS_PER_TURN; turn++) {
-		size_t len, sent;
-		const uint8_t *rows = null_session_rows(&connection->session, &len);
-
-		if (len == 0)
-			return;
-		sent = send_some(connection, rows, len);
-		null_session_rows_sent(&connection->session, sent);
-		if (sent < len)
-			return;
-	}
-}
-
-/* Takes what is there and answers, until there is nothing left to read or no room to write. With edge-triggered epoll a short
- * read means that nothing is left, unless the end of the stream is behind it. */
-static void serve(struct connection *connection, bool hangup)
-{
-	bool drained = false;
-
-	while (flush(connection) && connection->session.phase != NULL_SESSION_CLOSED) {
-		size_t kept = bring_kept(connection), room = server.input_cap - kept;
-		ssize_t got;
-
-		if (connection->session.phase == NULL_SESSION_BULK) {
-			pump(connection);
-			if (connection->session.phase == NULL_SESSION_BULK)
-				return;
-			take_all(connection, kept);
-			continue;
-		}
-		if (drained)
-			return;
-		got = recv(connection->fd, server.input + kept, room, 0);
-		if (got < 0 && errno == EAGAIN)
-			return;
-		if (got <= 0) {
-			connection->lost = true;
-			return;
-		}
-		drained = (size_t)got < room && !hangup;
-		take_all(connection, kept + (size_t)got);
-	}
-}
-
-static void drop(struct connection *connection)
-{
-	close(connection->fd);
-	null_session_end(&connection->session);
-	wire_free(&connection->in);
-	wire_free(&connection->out);
-	free(connection);
-	server.open--;
-}
-
-static void on_event(struct connection *connection, uint32_t events)
-{
-	struct null_session *session = &connection->session;
-
-	serve(connection, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
-	if (connection->lost || session->phase == NULL_SESSION_CLOSED)
-		drop(connection);
-	else
-		await(connection, wire_unsent(&connection->out) || session->phase == NULL_SESSION_BULK);
-}
-
-static void accept_all(int listener)
-{
-	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
-	int fd;
-
-	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-		struct connection *connection = calloc(1, sizeof *connection);
-
-		if (!connection)
-			child_fail("out of memory");
-		child_tune(fd);
-		connection->fd = fd;
-		null_session_start(&connection->session, &server.shared, &server.out);
-		event.data.ptr = connection;
-		if (epoll_ctl(server.epoll, EPOLL_CTL_ADD, fd, &event) != 0)
-			child_fail("epoll_ctl: %s", strerror(errno));
-		server.total++;
-		if (++server.open > server.peak)
-			server.peak = server.open;
-	}
-}
-
-static void run(int *listeners, int count)
-{
-	struct epoll_event events[EVENTS];
-
-	for (int i = 0; i < count; i++) {
-		struct epoll_event event = {.events = EPOLLIN, .data.ptr = &listeners[i]};
-
-		if (epoll_ctl(server.epoll, EPOLL_CTL_ADD, listeners[i], &event) != 0)
-			child_fail("epoll_ctl: %s", strerror(errno));
-	}
-	while (!child_stopping) {
-		int ready = epoll_wait(server.epoll, events, EVENTS, -1);
-
-		for (int i = 0; i < ready; i++) {
-			int *listener = events[i].data.ptr;
-
-			if (listener >= listeners && listener < listeners + count)
-				accept_all(*listener);
-			else
-				on_event(events[i].data.ptr, events[i].events);
-		}
-	}
-}
+enum { EVENTS = 1024 };
 
 static const struct option options[] = {
 	{"listen", required_argument, NULL, 'l'},
@@ -248,53 +27,58 @@ static const struct option options[] = {
 };
 
 static const char usage[] =
-	"usage: null_server [--listen ADDRESS:PORT] [--unix-dir DIR] [--cpu N] [--lifetime SECONDS]\n"
+	"usage: null_server [--listen ADDRESS:PORT] [--unix-dir DIR] [--cpu N] [--lifetime S]\n"
 	"                   [--congestion NAME] [--wrong-every N]\n"
-	"Listens on ADDRESS:PORT (default 127.0.0.1:0, a free port) and on DIR/.s.PGSQL.PORT, prints\n"
-	"\"listening on port PORT\", and ends with its parent, on SIGTERM or after SECONDS (default 900).\n"
-	"--wrong-every makes every Nth answer wrong: a load generator has to notice.\n";
+	"Listens on ADDRESS:PORT (default 127.0.0.1:0, a free port) and on DIR/.s.PGSQL.PORT,\n"
+	"prints \"listening on port PORT\", and ends with its parent, on SIGTERM or after S "
+	"seconds\n"
+	"(default 900). --wrong-every makes every Nth answer wrong: a load generator has to "
+	"notice.\n";
 
 int main(int argc, char **argv)
 {
 	const char *listen = "127.0.0.1:0", *unix_dir = NULL;
 	unsigned lifetime_s = CHILD_LIFETIME_S;
-	struct child_endpoint endpoint;
-	int listeners[2], count = 0, cpu = -1, option;
-	char path[256];
-	uint16_t port = 0;
+	struct epoll_event events[EVENTS];
+	uint64_t wrong_every = 0;
+	int cpu = -1, epoll, option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
-		case 'l': listen = optarg; break;
-		case 'g': child_congestion(optarg); break;
-		case 'u': unix_dir = optarg; break;
-		case 'c': cpu = (int)child_number("cpu", optarg, 0, 1023); break;
-		case 't': lifetime_s = (unsigned)child_number("lifetime", optarg, 1, 86400); break;
-		case 'w': server.shared.wrong_every = (uint64_t)child_number("wrong-every", optarg, 1, 1 << 30); break;
-		default: fputs(usage, option == 'h' ? stdout : stderr); return option != 'h';
+		case 'l':
+			listen = optarg;
+			break;
+		case 'g':
+			child_congestion(optarg);
+			break;
+		case 'u':
+			unix_dir = optarg;
+			break;
+		case 'c':
+			cpu = (int)child_number("cpu", optarg, 0, 1023);
+			break;
+		case 't':
+			lifetime_s = (unsigned)child_number("lifetime", optarg, 1, 86400);
+			break;
+		case 'w':
+			wrong_every = (uint64_t)child_number("wrong-every", optarg, 1, 1 << 30);
+			break;
+		default:
+			fputs(usage, option == 'h' ? stdout : stderr);
+			return option != 'h';
 		}
 	}
 	child_setup(lifetime_s, cpu, true);
-	server.epoll = epoll_create1(EPOLL_CLOEXEC);
-	server.input_cap = INPUT_BYTES;
-	server.input = malloc(server.input_cap);
-	if (server.epoll < 0 || !server.input)
-		child_fail("cannot start: %s", strerror(errno));
+	epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (epoll < 0)
+		child_fail("epoll: %s", strerror(errno));
+	null_service_start(epoll, listen, unix_dir, wrong_every);
+	while (!child_stopping) {
+		int ready = epoll_wait(epoll, events, EVENTS, -1);
 
-	endpoint = child_endpoint(listen);
-	listeners[count++] = child_listen(&endpoint, &port);
-	if (unix_dir) {
-		snprintf(path, sizeof path, "%s/.s.PGSQL.%u", unix_dir, port);
-		endpoint = child_endpoint(path);
-		listeners[count++] = child_listen(&endpoint, &port);
+		for (int i = 0; i < ready; i++)
+			null_service_event(&events[i]);
 	}
-	printf("listening on port %u\n", port);
-	fflush(stdout);
-	run(listeners, count);
-	if (unix_dir)
-		unlink(path);
-	printf("{\"connections\": %llu, \"peak\": %llu, \"open\": %llu, \"queries\": %llu}\n",
-		(unsigned long long)server.total, (unsigned long long)server.peak,
-		(unsigned long long)server.open, (unsigned long long)server.shared.queries);
+	null_service_end();
 	return 0;
 }

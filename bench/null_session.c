@@ -10,14 +10,6 @@
 enum {
 	MESSAGE_MAX = 64 << 20,
 	BLOCK_BYTES = 256 << 10,
-	STATEMENT_BUCKETS = 64,
-};
-
-/* A prepared statement: the unnamed one, or in a bucket of its connection. */
-struct null_session_prepared {
-	struct null_session_prepared *next;
-	char *name, *text; /* one allocation with this */
-	struct statement statement;
 };
 
 static struct statement_text text_of(const char *text)
@@ -49,7 +41,8 @@ static void put_tag(struct wire_buf *out, const char *tag)
 	wire_end(out);
 }
 
-static void put_parameter(struct wire_buf *out, struct statement_text name, struct statement_text value)
+static void put_parameter(
+	struct wire_buf *out, struct statement_text name, struct statement_text value)
 {
 	wire_begin(out, 'S');
 	wire_bytes(out, name.at, name.len);
@@ -80,8 +73,8 @@ static void put_error(struct null_session *session, const char *severity, const 
 }
 
 /* An error inside the extended protocol: nothing more is done before Sync. */
-static void put_extended_error(struct null_session *session, const char *sqlstate,
-	const char *message)
+static void put_extended_error(
+	struct null_session *session, const char *sqlstate, const char *message)
 {
 	put_error(session, "ERROR", sqlstate, message);
 	session->skip_to_sync = true;
@@ -113,7 +106,8 @@ static void put_row_description(struct wire_buf *out, const struct statement *st
 }
 
 /* The one row of a SELECT. `portal` gives the parameters' values; NULL where there are none. */
-static void put_row(struct null_session *session, const struct statement *statement, const struct null_session_portal *portal)
+static void put_row(struct null_session *session, const struct statement *statement,
+	const struct null_portal *portal)
 {
 	struct wire_buf *out = session->out;
 
@@ -141,27 +135,6 @@ static bool returns_rows(const struct statement *statement)
 
 /* ---- statements ---- */
 
-static void forget_prepared(struct null_session *session, struct statement_text name)
-{
-	if (!session->named)
-		return;
-	for (unsigned bucket = 0; bucket < STATEMENT_BUCKETS; bucket++) {
-		struct null_session_prepared **link = &session->named[bucket];
-
-		while (*link) {
-			struct null_session_prepared *prepared = *link;
-
-			if (name.len && (strlen(prepared->name) != name.len ||
-						memcmp(prepared->name, name.at, name.len) != 0)) {
-				link = &prepared->next;
-				continue;
-			}
-			*link = prepared->next;
-			free(prepared);
-		}
-	}
-}
-
 static void start_bulk(struct null_session *session, const struct statement *statement, bool simple)
 {
 	struct null_session_bulk *bulk = calloc(1, sizeof *bulk);
@@ -184,8 +157,8 @@ static void start_bulk(struct null_session *session, const struct statement *sta
 	}
 }
 
-static void start_copy_in(struct null_session *session, const struct statement *statement,
-	bool simple)
+static void start_copy_in(
+	struct null_session *session, const struct statement *statement, bool simple)
 {
 	wire_begin(session->out, 'G');
 	wire_byte(session->out, 0);
@@ -210,7 +183,7 @@ static void report_setting(struct wire_buf *out, const struct statement *stateme
 
 /* Runs one statement; the row description has been sent if there is one to send. */
 static void execute(struct null_session *session, const struct statement *statement,
-	const struct null_session_portal *portal)
+	const struct null_portal *portal)
 {
 	session->shared->queries++;
 	switch (statement->kind) {
@@ -243,7 +216,7 @@ static void execute(struct null_session *session, const struct statement *statem
 		report_setting(session->out, statement);
 		break;
 	case STATEMENT_FORGET:
-		forget_prepared(session, statement->name);
+		null_store_forget(&session->store, statement->name);
 		break;
 	case STATEMENT_FAIL:
 		put_error(session, "ERROR", "22012", "the statement says so");
@@ -297,158 +270,31 @@ static void handle_query(struct null_session *session, const char *text, const c
 
 /* ---- the extended protocol ---- */
 
-static unsigned bucket_of(const char *name)
-{
-	unsigned hash = 5381;
-
-	for (; *name; name++)
-		hash = hash * 33 + (unsigned char)*name;
-	return hash % STATEMENT_BUCKETS;
-}
-
-static struct null_session_prepared *find_prepared(struct null_session *session, const char *name)
-{
-	struct null_session_prepared *prepared;
-
-	if (!*name)
-		return session->unnamed;
-	if (!session->named)
-		return NULL;
-	for (prepared = session->named[bucket_of(name)]; prepared; prepared = prepared->next)
-		if (strcmp(prepared->name, name) == 0)
-			return prepared;
-	return NULL;
-}
-
-static void keep_prepared(struct null_session *session, struct null_session_prepared *prepared)
-{
-	unsigned bucket;
-
-	if (!*prepared->name) {
-		free(session->unnamed);
-		session->unnamed = prepared;
-		return;
-	}
-	if (!session->named)
-		session->named = calloc(STATEMENT_BUCKETS, sizeof *session->named);
-	if (!session->named)
-		child_fail("out of memory");
-	bucket = bucket_of(prepared->name);
-	prepared->next = session->named[bucket];
-	session->named[bucket] = prepared;
-}
-
 static void handle_parse(struct null_session *session, struct wire_reader body)
 {
 	const char *name = wire_read_text(&body), *text = wire_read_text(&body);
-	size_t name_len = strlen(name) + 1, text_len = strlen(text) + 1;
-	struct null_session_prepared *prepared;
 
 	if (body.bad) {
 		put_fatal(session, "invalid Parse message");
-		return;
-	}
-	if (*name && find_prepared(session, name)) {
+	} else if (*name && null_store_prepared(&session->store, name)) {
 		put_extended_error(session, "42P05", "prepared statement already exists");
-		return;
-	}
-	prepared = malloc(sizeof *prepared + name_len + text_len);
-	if (!prepared)
-		child_fail("out of memory");
-	prepared->next = NULL;
-	prepared->name = memcpy(prepared + 1, name, name_len);
-	prepared->text = memcpy(prepared->name + name_len, text, text_len);
-	statement_read(prepared->text, prepared->text + text_len - 1, &prepared->statement);
-	keep_prepared(session, prepared);
-	wire_empty(session->out, '1');
-}
-
-static struct null_session_portal *find_portal(struct null_session *session, const char *name)
-{
-	struct null_session_portal *portal;
-
-	if (!*name)
-		return session->portal.bound ? &session->portal : NULL;
-	for (portal = session->portals; portal; portal = portal->next)
-		if (strcmp(portal->name, name) == 0)
-			return portal;
-	return NULL;
-}
-
-static void drop_portal(struct null_session *session, const char *name)
-{
-	struct null_session_portal **link = &session->portals;
-
-	if (!*name)
-		session->portal.bound = false;
-	for (; *name && *link; link = &(*link)->next) {
-		struct null_session_portal *portal = *link;
-
-		if (strcmp(portal->name, name) != 0)
-			continue;
-		*link = portal->next;
-		wire_free(&portal->bytes);
-		free(portal->name);
-		free(portal);
-		return;
-	}
-}
-
-static void drop_portals(struct null_session *session)
-{
-	session->portal.bound = false;
-	while (session->portals)
-		drop_portal(session, session->portals->name);
-}
-
-static struct null_session_portal *new_portal(struct null_session *session, const char *name)
-{
-	struct null_session_portal *portal = &session->portal;
-
-	if (*name) {
-		portal = calloc(1, sizeof *portal);
-		if (!portal)
-			child_fail("out of memory");
-		portal->name = strdup(name);
-		portal->next = session->portals;
-		session->portals = portal;
-	}
-	portal->bound = true;
-	wire_clear(&portal->bytes);
-	return portal;
-}
-
-/* The statement's text and the values move into the portal, which outlives both messages. */
-static void fill_portal(struct null_session_portal *portal, const struct null_session_prepared *prepared,
-	const struct statement_text *values, uint16_t count)
-{
-	size_t room = strlen(prepared->text) + 1;
-
-	for (unsigned i = 0; i < count; i++)
-		room += values[i].len;
-	wire_reserve(&portal->bytes, room); /* nothing moves any more */
-	wire_text(&portal->bytes, prepared->text);
-	statement_read((char *)portal->bytes.bytes,
-		(char *)portal->bytes.bytes + portal->bytes.len - 1, &portal->statement);
-	for (unsigned i = 0; i < count; i++) {
-		portal->parameters[i] = values[i];
-		if (!values[i].at)
-			continue;
-		portal->parameters[i].at = (char *)portal->bytes.bytes + portal->bytes.len;
-		wire_bytes(&portal->bytes, values[i].at, values[i].len);
+	} else {
+		null_store_prepare(&session->store, name, text);
+		wire_empty(session->out, '1');
 	}
 }
 
 static void handle_bind(struct null_session *session, struct wire_reader body)
 {
 	const char *name = wire_read_text(&body);
-	struct null_session_prepared *prepared = find_prepared(session, wire_read_text(&body));
-	struct statement_text values[NULL_SESSION_PARAMETERS];
+	struct null_prepared *prepared =
+		null_store_prepared(&session->store, wire_read_text(&body));
+	struct statement_text values[NULL_STORE_PARAMETERS];
 	uint16_t count;
 
 	wire_read_bytes(&body, 2 * (size_t)wire_read_u16(&body));
 	count = wire_read_u16(&body);
-	for (unsigned i = 0; i < count && count <= NULL_SESSION_PARAMETERS && !body.bad; i++) {
+	for (unsigned i = 0; i < count && count <= NULL_STORE_PARAMETERS && !body.bad; i++) {
 		uint32_t len = wire_read_u32(&body);
 
 		values[i] = (struct statement_text){0};
@@ -456,16 +302,16 @@ static void handle_bind(struct null_session *session, struct wire_reader body)
 			values[i] = (struct statement_text){
 				(const char *)wire_read_bytes(&body, len), len};
 	}
-	if (body.bad || count > NULL_SESSION_PARAMETERS)
+	if (body.bad || count > NULL_STORE_PARAMETERS)
 		put_fatal(session, "invalid Bind message");
 	else if (!prepared)
 		put_extended_error(session, "26000", "prepared statement does not exist");
 	else if (count != prepared->statement.parameter_count)
 		put_extended_error(session, "08P01", "wrong number of parameters");
-	else if (*name && find_portal(session, name))
+	else if (*name && null_store_portal(&session->store, name))
 		put_extended_error(session, "42P03", "portal already exists");
 	else {
-		fill_portal(new_portal(session, name), prepared, values, count);
+		null_store_bind(&session->store, name, prepared, values, count);
 		wire_empty(session->out, '2');
 	}
 }
@@ -482,11 +328,11 @@ static void handle_describe(struct null_session *session, struct wire_reader bod
 {
 	uint8_t what = *wire_read_bytes(&body, 1);
 	const char *name = wire_read_text(&body);
-	struct null_session_prepared *prepared;
-	struct null_session_portal *portal;
+	struct null_prepared *prepared;
+	struct null_portal *portal;
 
 	if (what == 'S') {
-		prepared = find_prepared(session, name);
+		prepared = null_store_prepared(&session->store, name);
 		if (!prepared) {
 			put_extended_error(session, "26000", "prepared statement does not exist");
 			return;
@@ -499,7 +345,7 @@ static void handle_describe(struct null_session *session, struct wire_reader bod
 		put_description(session->out, &prepared->statement);
 		return;
 	}
-	portal = find_portal(session, name);
+	portal = null_store_portal(&session->store, name);
 	if (portal)
 		put_description(session->out, &portal->statement);
 	else
@@ -508,7 +354,7 @@ static void handle_describe(struct null_session *session, struct wire_reader bod
 
 static void handle_execute(struct null_session *session, struct wire_reader body)
 {
-	struct null_session_portal *portal = find_portal(session, wire_read_text(&body));
+	struct null_portal *portal = null_store_portal(&session->store, wire_read_text(&body));
 
 	if (!portal)
 		put_extended_error(session, "34000", "portal does not exist");
@@ -524,12 +370,11 @@ static void handle_close(struct null_session *session, struct wire_reader body)
 	const char *name = wire_read_text(&body);
 
 	if (what == 'P') {
-		drop_portal(session, name);
+		null_store_drop_portal(&session->store, name);
 	} else if (*name) {
-		forget_prepared(session, text_of(name));
+		null_store_forget(&session->store, text_of(name));
 	} else {
-		free(session->unnamed);
-		session->unnamed = NULL;
+		null_store_forget_unnamed(&session->store);
 	}
 	wire_empty(session->out, '3');
 }
@@ -538,8 +383,16 @@ static void handle_sync(struct null_session *session)
 {
 	session->skip_to_sync = false;
 	if (session->transaction == 'I')
-		drop_portals(session);
+		null_store_drop_portals(&session->store);
 	put_ready(session);
+}
+
+static void handle_query_message(struct null_session *session, struct wire_reader body)
+{
+	if (body.end == body.at || body.end[-1] != 0)
+		put_fatal(session, "invalid Query message");
+	else
+		handle_query(session, (const char *)body.at, (const char *)body.end - 1);
 }
 
 static void handle_message(struct null_session *session, char type, struct wire_reader body)
@@ -552,39 +405,57 @@ static void handle_message(struct null_session *session, char type, struct wire_
 		return;
 	switch (type) {
 	case 'Q':
-		if (body.end == body.at || body.end[-1] != 0)
-			put_fatal(session, "invalid Query message");
-		else
-			handle_query(session, (const char *)body.at, (const char *)body.end - 1);
+		handle_query_message(session, body);
 		break;
-	case 'P': handle_parse(session, body); break;
-	case 'B': handle_bind(session, body); break;
-	case 'D': handle_describe(session, body); break;
-	case 'E': handle_execute(session, body); break;
-	case 'C': handle_close(session, body); break;
-	case 'S': handle_sync(session); break;
-	case 'H': break; /* everything is sent at the end of the batch */
+	case 'P':
+		handle_parse(session, body);
+		break;
+	case 'B':
+		handle_bind(session, body);
+		break;
+	case 'D':
+		handle_describe(session, body);
+		break;
+	case 'E':
+		handle_execute(session, body);
+		break;
+	case 'C':
+		handle_close(session, body);
+		break;
+	case 'S':
+		handle_sync(session);
+		break;
+	case 'H':
+		break; /* everything is sent at the end of the batch */
 	case 'c':
-	case 'f': break; /* left over from a COPY that failed */
+	case 'f':
+		break; /* left over from a COPY that failed */
 	case 'F':
 		put_error(session, "ERROR", "0A000", "no function calls here");
 		put_ready(session);
 		break;
-	default: put_fatal(session, "unknown message type");
+	default:
+		put_fatal(session, "unknown message type");
 	}
 }
 
 /* ---- login ---- */
 
-static void put_settings(struct wire_buf *out, struct statement_text application, struct statement_text encoding,
-	struct statement_text user)
+static void put_settings(struct wire_buf *out, struct statement_text application,
+	struct statement_text encoding, struct statement_text user)
 {
 	static const char *const settings[][2] = {
-		{"default_transaction_read_only", "off"}, {"in_hot_standby", "off"},
-		{"integer_datetimes", "on"}, {"TimeZone", "Etc/UTC"}, {"IntervalStyle", "postgres"},
-		{"is_superuser", "off"}, {"search_path", "\"$user\", public"},
-		{"scram_iterations", "4096"}, {"DateStyle", "ISO, MDY"},
-		{"standard_conforming_strings", "on"}, {"server_encoding", "UTF8"},
+		{"default_transaction_read_only", "off"},
+		{"in_hot_standby", "off"},
+		{"integer_datetimes", "on"},
+		{"TimeZone", "Etc/UTC"},
+		{"IntervalStyle", "postgres"},
+		{"is_superuser", "off"},
+		{"search_path", "\"$user\", public"},
+		{"scram_iterations", "4096"},
+		{"DateStyle", "ISO, MDY"},
+		{"standard_conforming_strings", "on"},
+		{"server_encoding", "UTF8"},
 		{"server_version", "18.0"},
 	};
 
@@ -795,8 +666,8 @@ void null_session_rows_sent(struct null_session *session, size_t len)
 
 /* ---- begin and end ---- */
 
-void null_session_start(struct null_session *session, struct null_session_shared *shared,
-	struct wire_buf *out)
+void null_session_start(
+	struct null_session *session, struct null_session_shared *shared, struct wire_buf *out)
 {
 	session->phase = NULL_SESSION_STARTUP;
 	session->transaction = 'I';
@@ -806,11 +677,7 @@ void null_session_start(struct null_session *session, struct null_session_shared
 
 void null_session_end(struct null_session *session)
 {
-	drop_portals(session);
-	wire_free(&session->portal.bytes);
-	forget_prepared(session, (struct statement_text){0});
-	free(session->named);
-	free(session->unnamed);
+	null_store_free(&session->store);
 	wire_rows_free(&session->copy);
 	if (session->bulk) {
 		wire_rows_free(&session->bulk->rows);

@@ -1,8 +1,9 @@
-/* relay: the floor of the comparison: a bare 1:1 relay without parsing and without pooling. Client connection i gets server
- * connection i; bytes go from one to the other.
+/* relay: the floor of the comparison: a bare 1:1 relay without parsing and without pooling. Client
+ * connection i gets server connection i; bytes go from one to the other.
  *
- * Two relays: epoll with recv and send, and (--uring) a ring with multishot recv and one send at a time per socket from a ring
- * of provided buffers. What a pooler costs more than this is what it does.
+ * Two relays: edge-triggered epoll with recv and send, and (--uring) a ring with multishot recv and
+ * one send at a time per socket from a ring of provided buffers. What a pooler costs more than this
+ * is what it does.
  */
 #include "bench/relay_uring.h"
 
@@ -19,6 +20,9 @@
 #include <unistd.h>
 
 enum { EVENTS = 1024, READS_PER_EVENT = 16 };
+
+/* Edge-triggered: a short read means that nothing is left, unless the end is behind it. */
+#define INPUT (EPOLLIN | EPOLLRDHUP | EPOLLET)
 
 /* One socket of a pair. */
 struct side {
@@ -91,7 +95,7 @@ static void keep_rest(struct side *to, const uint8_t *bytes, size_t len)
 	watch_for(to, EPOLLOUT);
 }
 
-static void on_readable(struct side *from)
+static void on_readable(struct side *from, bool hangup)
 {
 	struct side *to = from->peer;
 
@@ -114,15 +118,17 @@ static void on_readable(struct side *from)
 			keep_rest(to, relay.buffer + sent, (size_t)(got - sent));
 			return;
 		}
-		if ((size_t)got < relay.buffer_bytes)
+		if ((size_t)got < relay.buffer_bytes && !hangup)
 			return;
 	}
+	from->events = 0; /* others have their turn; asking again brings the edge again */
+	watch_for(from, INPUT);
 }
 
 static void on_room(struct side *to)
 {
-	ssize_t sent = send(to->fd, to->rest + to->rest_sent, to->rest_len - to->rest_sent,
-		MSG_NOSIGNAL);
+	ssize_t sent =
+		send(to->fd, to->rest + to->rest_sent, to->rest_len - to->rest_sent, MSG_NOSIGNAL);
 
 	if (sent < 0 && errno != EAGAIN) {
 		close_pair(to->pair);
@@ -132,15 +138,15 @@ static void on_room(struct side *to)
 	if (to->rest_sent < to->rest_len)
 		return;
 	to->rest_len = to->rest_sent = 0;
-	watch_for(to, to->peer->rest_len ? 0 : EPOLLIN);
-	watch_for(to->peer, to->peer->rest_len ? EPOLLOUT : EPOLLIN);
+	watch_for(to, to->peer->rest_len ? 0 : INPUT);
+	watch_for(to->peer, to->peer->rest_len ? EPOLLOUT : INPUT);
 }
 
 static void add_side(struct side *side, struct side *peer, struct pair *pair, int fd)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = side};
+	struct epoll_event event = {.events = INPUT, .data.ptr = side};
 
-	*side = (struct side){.fd = fd, .events = EPOLLIN, .pair = pair, .peer = peer};
+	*side = (struct side){.fd = fd, .events = INPUT, .pair = pair, .peer = peer};
 	if (epoll_ctl(relay.epoll, EPOLL_CTL_ADD, fd, &event) != 0)
 		child_fail("epoll_ctl: %s", strerror(errno));
 }
@@ -173,7 +179,7 @@ static void on_event(struct side *side, uint32_t events)
 	if (side->rest_len && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
 		on_room(side);
 	else if (!side->peer->rest_len)
-		on_readable(side);
+		on_readable(side, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 	else if (events & (EPOLLERR | EPOLLHUP))
 		close_pair(side->pair);
 }
@@ -214,10 +220,13 @@ static const struct option options[] = {
 
 static const char usage[] =
 	"usage: relay --to ADDRESS:PORT|SOCKET [--listen ADDRESS:PORT] [--uring] [--buffer BYTES]\n"
-	"             [--congestion NAME] [--cpu N] [--lifetime SECONDS]\n"
-	"Relays each connection to one of its own, byte by byte. Prints \"listening on port PORT\"; ends with its\n"
-	"parent, on SIGTERM or after SECONDS (default 900). --buffer (epoll; default 65536) is what one recv takes.\n"
-	"With --uring the status is 77 where the kernel does not offer what it needs.\n";
+	"             [--congestion NAME] [--cpu N] [--lifetime S]\n"
+	"Relays each connection to one of its own, byte by byte. Prints \"listening on port "
+	"PORT\";\n"
+	"ends with its parent, on SIGTERM or after S seconds (default 900). --buffer (epoll; "
+	"default\n"
+	"65536) is what one recv takes. With --uring the status is 77 where the kernel does not\n"
+	"offer what it needs.\n";
 
 int main(int argc, char **argv)
 {
@@ -231,14 +240,30 @@ int main(int argc, char **argv)
 	relay.buffer_bytes = 64 << 10;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
-		case 'l': listen = optarg; break;
-		case 'g': child_congestion(optarg); break;
-		case 'T': relay.target = child_endpoint(optarg); break;
-		case 'u': uring = true; break;
-		case 'b': relay.buffer_bytes = (size_t)child_number("buffer", optarg, 512, 64 << 20); break;
-		case 'c': cpu = (int)child_number("cpu", optarg, 0, 1023); break;
-		case 't': lifetime_s = (unsigned)child_number("lifetime", optarg, 1, 86400); break;
-		default: fputs(usage, option == 'h' ? stdout : stderr); return option != 'h';
+		case 'l':
+			listen = optarg;
+			break;
+		case 'g':
+			child_congestion(optarg);
+			break;
+		case 'T':
+			relay.target = child_endpoint(optarg);
+			break;
+		case 'u':
+			uring = true;
+			break;
+		case 'b':
+			relay.buffer_bytes = (size_t)child_number("buffer", optarg, 512, 64 << 20);
+			break;
+		case 'c':
+			cpu = (int)child_number("cpu", optarg, 0, 1023);
+			break;
+		case 't':
+			lifetime_s = (unsigned)child_number("lifetime", optarg, 1, 86400);
+			break;
+		default:
+			fputs(usage, option == 'h' ? stdout : stderr);
+			return option != 'h';
 		}
 	}
 	if (!relay.target.len)

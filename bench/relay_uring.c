@@ -1,7 +1,8 @@
 /* The relay over io_uring.
  *
- * A buffer belongs to the kernel until a recv delivers it, to the side it goes to until its send completes, then it goes back
- * into the ring. When the ring runs empty the recvs end with ENOBUFS; they are armed again as buffers come back.
+ * A buffer belongs to the kernel until a recv delivers it, to the side it goes to until its send
+ * completes, then it goes back into the ring. When the ring runs empty the recvs end with ENOBUFS;
+ * they are armed again as buffers come back.
  */
 #include "bench/relay_uring.h"
 
@@ -162,8 +163,8 @@ static void send_queued(struct side *side)
 	side->message = (struct msghdr){.msg_iov = side->pieces, .msg_iovlen = count};
 	sqe = get_sqe();
 	if (count == 1)
-		io_uring_prep_send(sqe, side->fd, side->pieces[0].iov_base,
-			side->pieces[0].iov_len, MSG_WAITALL | MSG_NOSIGNAL);
+		io_uring_prep_send(sqe, side->fd, side->pieces[0].iov_base, side->pieces[0].iov_len,
+			MSG_WAITALL | MSG_NOSIGNAL);
 	else
 		io_uring_prep_sendmsg(sqe, side->fd, &side->message, MSG_WAITALL | MSG_NOSIGNAL);
 	set_owner(sqe, side, SEND);
@@ -311,10 +312,17 @@ static void on_completion(int listener, const struct io_uring_cqe *cqe)
 	struct side *side = (struct side *)(uintptr_t)(cqe->user_data & ~7ull);
 
 	switch ((enum operation)(cqe->user_data & 7)) {
-	case ACCEPT: on_accepted(listener, cqe); break;
-	case RECV: on_received(side, cqe); break;
-	case SEND: on_sent(side, cqe->res); break;
-	case CANCEL: break;
+	case ACCEPT:
+		on_accepted(listener, cqe);
+		break;
+	case RECV:
+		on_received(side, cqe);
+		break;
+	case SEND:
+		on_sent(side, cqe->res);
+		break;
+	case CANCEL:
+		break;
 	}
 }
 

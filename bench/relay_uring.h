@@ -1,7 +1,8 @@
-/* relay_uring: the relay over io_uring: one ring, multishot recv from a shared ring of provided buffers, one gathered send at a
- * time per socket.
+/* relay_uring: the relay over io_uring: one ring, multishot recv from a shared ring of provided
+ * buffers, one gathered send at a time per socket.
  *
- * Thread: the main one. Memory: the buffers, static for the process. Needs Linux 6.1; uses bundles (6.10) where they are.
+ * Thread: the main one. Memory: the buffers, static for the process. Needs Linux 6.1; uses bundles
+ * (6.10) where they are.
  */
 #ifndef PGRING_BENCH_RELAY_URING_H
 #define PGRING_BENCH_RELAY_URING_H

@@ -44,6 +44,10 @@ def summary(rounds):
     result = {name: median([entry.get(name) for entry in rounds]) for name in names}
     costs = [entry['cost'] for entry in rounds if entry['cost'] is not None]
     result['spread'] = (max(costs) - min(costs)) / result['cost'] if result['cost'] else 0
+    result['lowest'] = min(costs) if costs else None
+    threads = [entry.get('threads', {}) for entry in rounds]
+    result['threads'] = {name: median([entry.get(name) for entry in threads])
+                         for entry in threads[:1] for name in entry}
     result['bad'] = sum(entry['errors'] + entry['wrong'] + entry['lost'] for entry in rounds)
     result['problem'] = next((entry['problem'] for entry in rounds if entry['problem']), '')
     return result
@@ -100,6 +104,10 @@ def print_row(row, cells, syscalls):
             f"{cell['spread'] * 100:.0f}", share(cost, bouncer and bouncer['cost']),
             share(cost, floor and floor['cost']), number(cell['rate'], 0),
             *middle(cell, syscalls.get(name)), target, reached)))
+        if len(cell['threads']) > 1:
+            parts = ', '.join(f'{thread} {number(used, 2)}'
+                              for thread, used in cell['threads'].items() if used)
+            print(f'  by thread, us: {parts}')
         if cell['bad']:
             print(f"  !! {name}: {cell['bad']} errors, wrong answers or lost connections: {cell['problem']}")
         if cell['foreign_cpus'] > 0.10:

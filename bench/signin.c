@@ -31,8 +31,8 @@ static void put_password(struct wire_buf *out, const char *text)
 }
 
 /* 32 hexadecimal digits of MD5(first second). */
-static void md5_hex(const void *first, size_t first_len, const void *second, size_t second_len,
-	char *ret_hex)
+static void md5_hex(
+	const void *first, size_t first_len, const void *second, size_t second_len, char *ret_hex)
 {
 	wc_Md5 md5;
 	uint8_t digest[16];
@@ -45,8 +45,8 @@ static void md5_hex(const void *first, size_t first_len, const void *second, siz
 		sprintf(ret_hex + 2 * i, "%02x", digest[i]);
 }
 
-static void answer_md5(const char *user, const char *password, const uint8_t *salt,
-	struct wire_buf *out)
+static void answer_md5(
+	const char *user, const char *password, const uint8_t *salt, struct wire_buf *out)
 {
 	char inner[33], outer[36] = "md5";
 
@@ -67,8 +67,8 @@ static void hmac(const uint8_t *key, const void *text, size_t len, uint8_t *ret_
 }
 
 /* SaltedPassword of RFC 5802; the last one is remembered. */
-static const uint8_t *salted_password(const char *password, const uint8_t *salt, word32 salt_len,
-	int iterations)
+static const uint8_t *salted_password(
+	const char *password, const uint8_t *salt, word32 salt_len, int iterations)
 {
 	static uint8_t key[HASH], last_salt[TEXT];
 	static word32 last_len;
@@ -106,8 +106,8 @@ static void start_scram(struct signin *signin, struct wire_buf *out)
 }
 
 /* r=NONCE,s=SALT,i=COUNT: answers with the proof. */
-static int continue_scram(struct signin *signin, const char *password, const char *server_first,
-	struct wire_buf *out)
+static int continue_scram(
+	struct signin *signin, const char *password, const char *server_first, struct wire_buf *out)
 {
 	char nonce[128], salt_text[128], last[TEXT], all[3 * TEXT];
 	uint8_t salt[128], client_key[HASH], stored_key[HASH], mac[HASH], server_key[HASH];
@@ -115,7 +115,8 @@ static int continue_scram(struct signin *signin, const char *password, const cha
 	const uint8_t *salted;
 	int iterations, len, all_len;
 
-	if (sscanf(server_first, "r=%127[^,],s=%127[^,],i=%d", nonce, salt_text, &iterations) != 3 ||
+	if (sscanf(server_first, "r=%127[^,],s=%127[^,],i=%d", nonce, salt_text, &iterations) !=
+			3 ||
 		strncmp(nonce, signin->client_first + 5, strlen(signin->client_first) - 5) != 0 ||
 		Base64_Decode((byte *)salt_text, (word32)strlen(salt_text), salt, &salt_len) != 0)
 		return -1;

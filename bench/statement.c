@@ -132,8 +132,8 @@ static const char *read_column(const char *at, const char *end, struct statement
 	if (end - at >= 2 && at[0] == ':' && at[1] == ':') {
 		at += 2;
 		word = read_word(&at, end);
-		column->type = word.len > 3 && strncasecmp(word.at, "int", 3) == 0 ? OID_INT8
-										   : OID_TEXT;
+		column->type =
+			word.len > 3 && strncasecmp(word.at, "int", 3) == 0 ? OID_INT8 : OID_TEXT;
 	}
 	at = skip_space(at, end);
 	if (at < end && is_word(*at)) {
@@ -175,8 +175,8 @@ static void one_column(struct statement *statement, const char *name, struct sta
 	};
 }
 
-static void read_bulk(struct statement *statement, enum statement_kind kind, const char *at,
-	const char *end)
+static void read_bulk(
+	struct statement *statement, enum statement_kind kind, const char *at, const char *end)
 {
 	uint64_t bytes;
 

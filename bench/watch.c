@@ -158,13 +158,15 @@ void watch_stop(struct watch *watch)
 void watch_print(const struct watch *watch, FILE *file)
 {
 	fprintf(file,
-		"{\"pid\": %d, \"cpu_ns\": %llu, \"elapsed_ns\": %llu, \"voluntary_switches\": %lld, "
+		"{\"pid\": %d, \"cpu_ns\": %llu, \"elapsed_ns\": %llu, \"voluntary_switches\": "
+		"%lld, "
 		"\"involuntary_switches\": %lld, \"syscalls\": %lld, \"threads\": [",
-		watch->pid, (unsigned long long)watch->cpu_ns, (unsigned long long)watch->elapsed_ns,
-		(long long)watch->voluntary, (long long)watch->involuntary,
-		(long long)watch->syscalls);
+		watch->pid, (unsigned long long)watch->cpu_ns,
+		(unsigned long long)watch->elapsed_ns, (long long)watch->voluntary,
+		(long long)watch->involuntary, (long long)watch->syscalls);
 	for (unsigned i = 0; i < watch->thread_count; i++)
-		fprintf(file, "%s{\"name\": \"%s\", \"cpu_ns\": %lld, \"voluntary_switches\": %lld}",
+		fprintf(file,
+			"%s{\"name\": \"%s\", \"cpu_ns\": %lld, \"voluntary_switches\": %lld}",
 			i ? ", " : "", watch->threads[i].name, (long long)watch->threads[i].cpu_ns,
 			(long long)watch->threads[i].switches);
 	fputs("]}", file);

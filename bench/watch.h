@@ -1,8 +1,9 @@
-/* watch: what another process uses between two moments: CPU time (all its threads, kernel time on its behalf included),
- * context switches, and on request its system calls.
+/* watch: what another process uses between two moments: CPU time (all its threads, kernel time on
+ * its behalf included), context switches, and on request its system calls.
  *
- * Thread: one. Memory: static tables; at most WATCH_THREADS threads are told apart, all are in the sums. Counting system calls
- * (the tracepoint raw_syscalls:sys_enter) slows every process of the machine down: use it in a run of its own.
+ * Thread: one. Memory: static tables; at most WATCH_THREADS threads are told apart, all are in the
+ * sums. Counting system calls (the tracepoint raw_syscalls:sys_enter) slows every process of the
+ * machine down: use it in a run of its own.
  */
 #ifndef PGRING_BENCH_WATCH_H
 #define PGRING_BENCH_WATCH_H

@@ -1,7 +1,9 @@
-/* wire: PostgreSQL messages for the bench programs: writing them, and the numbered rows of the bulk measurements.
+/* wire: PostgreSQL messages for the bench programs: writing them, and the numbered rows of the bulk
+ * measurements.
  *
- * Thread: any, no shared state. Memory: a wire_buf owns its bytes (wire_free). Running out of memory ends the program: these
- * are tools, and they are bounded. Source: PostgreSQL manual, chapter "Frontend/Backend Protocol", "Message Formats".
+ * Thread: any, no shared state. Memory: a wire_buf owns its bytes (wire_free). Running out of
+ * memory ends the program: these are tools, and they are bounded. Source: PostgreSQL manual,
+ * chapter "Frontend/Backend Protocol", "Message Formats".
  */
 #ifndef PGRING_BENCH_WIRE_H
 #define PGRING_BENCH_WIRE_H
@@ -112,7 +114,8 @@ static inline uint32_t wire_get_u32(const uint8_t *at)
 	return __builtin_bswap32(big);
 }
 
-/* A body being read: takes from [at, end); `bad` once something was missing, and then everything reads as zero or "". */
+/* A body being read: takes from [at, end); `bad` once something was missing, and then everything
+ * reads as zero or "". */
 struct wire_reader {
 	const uint8_t *at, *end;
 	bool bad;
@@ -131,8 +134,9 @@ enum {
 	WIRE_ROW_MAX = 64 << 20,
 };
 
-/* A run of bulk rows: DataRow ('D', one column) or CopyData ('d'), each with its number (from 1) in its first ten digits
- * and a filler that depends on the position, so that a row that is lost, doubled, reordered or torn is noticed. */
+/* A run of bulk rows: DataRow ('D', one column) or CopyData ('d'), each with its number (from 1)
+ * in its first ten digits and a filler that depends on the position, so that a row that is lost,
+ * doubled, reordered or torn is noticed. */
 struct wire_rows {
 	uint8_t *block; /* `in_block` whole messages one after the other */
 	size_t message; /* bytes of one */
@@ -143,15 +147,16 @@ struct wire_rows {
 	size_t offset;  /* reader: bytes of the current row already seen */
 };
 
-/* type 'D' or 'd', value_bytes within WIRE_ROW_MIN..WIRE_ROW_MAX; for a block of about block_bytes (at least one row). */
+/* type 'D' or 'd', value_bytes within WIRE_ROW_MIN..WIRE_ROW_MAX; for a block of about
+ * block_bytes (at least one row). */
 void wire_rows_init(struct wire_rows *rows, char type, uint32_t value_bytes, size_t block_bytes);
 void wire_rows_free(struct wire_rows *rows);
 
 /* Writer: numbers the block's rows from `first` on. */
 void wire_rows_number(struct wire_rows *rows, uint64_t first);
 
-/* Reader: checks that `bytes` continue the run, until they end or a message of another type begins. Returns how many belong
- * to the run, or -1 if a row is not the one that was due. */
+/* Reader: checks that `bytes` continue the run, until they end or a message of another type
+ * begins. Returns how many belong to the run, or -1 if a row is not the one that was due. */
 ptrdiff_t wire_rows_check(struct wire_rows *rows, const uint8_t *bytes, size_t len);
 
 #endif

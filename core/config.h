@@ -120,7 +120,7 @@ struct config_user {
 };
 
 /* What a client may connect to: one for each pair of database and user, with everything resolved (what the user's entry says
- * beats the database's entry, which beats [general]; keys for the primary beat the general ones at the same level).
+ * beats the database's entry, which beats [general]; but keys for a role, of user or database, beat all keys without role).
  * A client that asks for a pair without a pool gets 28000. */
 struct config_pool {
 	uint32_t index; /* its place in config->pools */
@@ -128,15 +128,14 @@ struct config_pool {
 	/* What the client says, and proves. */
 	const char *database;
 	const char *user;
-	const char *const *
-		passwords; /* in any form that protocol/secret.h knows, each valid; any of them will do */
+	/* In any form that protocol/secret.h knows, each valid; any of them will do. */
+	const char *const *passwords;
 	size_t password_count;
-	const char *
-		refused; /* NULL, or the sentence with which clients are refused after login (SQLSTATE 0A000) */
+	/* NULL, or the sentence with which clients are refused after login (SQLSTATE 0A000). */
+	const char *refused;
 
 	/* The server. */
-	const char *
-		host; /* a name, an address, or (with a leading /) the directory of a unix socket */
+	const char *host; /* a name, an address, or the directory of a unix socket (leading /) */
 	uint16_t port;
 	const char *server_database;
 	const char *server_user;
@@ -148,12 +147,12 @@ struct config_pool {
 	enum pool_mode mode;
 	int64_t pool_size; /* server connections of all cores together */
 	int64_t min_pool_size;
-	int64_t idle_timeout_ms;    /* CONFIG_UNLIMITED = never */
-	int64_t server_lifetime_ms; /* CONFIG_UNLIMITED = for ever */
-	int64_t server_lifetime_jitter_ms; /* each connection lives server_lifetime_ms plus or minus up to this */
-	int64_t statement_timeout_ms; /* 0 = leave the server's own */
-	int64_t lock_timeout_ms;      /* 0 = leave the server's own */
-	bool read_only;               /* servers get default_transaction_read_only=on */
+	int64_t idle_timeout_ms;           /* CONFIG_UNLIMITED = never */
+	int64_t server_lifetime_ms;        /* CONFIG_UNLIMITED = for ever */
+	int64_t server_lifetime_jitter_ms; /* each lives server_lifetime_ms plus or minus up to this */
+	int64_t statement_timeout_ms;      /* 0 = leave the server's own */
+	int64_t lock_timeout_ms;           /* 0 = leave the server's own */
+	bool read_only;                    /* servers get default_transaction_read_only=on */
 
 	const struct config_database *database_entry; /* where it came from */
 	const struct config_user *user_entry;
@@ -203,10 +202,10 @@ bool config_pool_same_server(const struct config_pool *a, const struct config_po
 
 /* One row of SHOW CONFIG. */
 struct config_row {
-	char name
-		[64]; /* the key; behind the section and a _ if that is not [general]: "tcp_keepalive" */
-	char value
-		[512]; /* as the file would say it, cut if longer; "unlimited"; a secret as "***"; "" if not set */
+	/* The key; behind the section and a _ if that is not [general]: "tcp_keepalive". */
+	char name[64];
+	/* As the file would say it, cut if longer; "unlimited"; a secret as "***"; "" if not set. */
+	char value[512];
 	char default_value[512]; /* the same for the default */
 	bool changeable;         /* by reload, without a restart */
 	bool honoured;           /* false: accepted, but without effect yet */

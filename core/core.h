@@ -54,6 +54,7 @@ struct core {
 	bool (*must_stay)(struct core *core);             /* control's: there is work, do not sleep; may be NULL */
 	void (*signalled)(struct core *core, int result); /* control's: a signal was read; may be NULL */
 	unsigned next_job;  /* job thread that gets the next job */
+	unsigned jobs_out;  /* jobs that have not come back */
 	bool stopping;
 	uint64_t metrics[METRIC_COUNT];
 

@@ -111,13 +111,20 @@ int jobs_submit(struct core *core, struct job *job)
 	struct world *world = core->world;
 	struct letter letter = {.kind = LETTER_JOB, .a = job};
 
+	int error;
+
 	core->next_job = (core->next_job + 1) % LIMIT_JOB_THREADS;
-	return mailbox_send(core, world->first_job + core->next_job, &letter);
+	error = mailbox_send(core, world->first_job + core->next_job, &letter);
+	if (!error)
+		core->jobs_out++;
+	return error;
 }
 
 void jobs_done(struct core *core, const struct letter *letter)
 {
 	struct job *job = letter->a;
 
+	CHECK(core->jobs_out > 0);
+	core->jobs_out--;
 	job->done(core, job);
 }

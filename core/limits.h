@@ -15,7 +15,7 @@ enum {
 	LIMIT_RING_COMPLETIONS = 8192,
 	LIMIT_BUFFERS = 512,         /* receive buffers of one core */
 	LIMIT_BUFFER_BYTES = 4096,
-	LIMIT_SPANS = 256,           /* buffers of one completion */
+	LIMIT_SPANS = LIMIT_BUFFERS, /* buffers of one completion: a bundle may take all there are */
 	LIMIT_GATHER = 64,           /* pieces of one send */
 	LIMIT_BULK_BYTES = 256 * 1024, /* private receive buffer where the kernel has no bundles */
 

@@ -466,12 +466,20 @@ static void expected_number(const struct option *option, const char *what, char 
 
 void option_expected(const struct option *option, char *buf, size_t size)
 {
+	static const char *const fixed[] = {
+		[OPTION_BOOL] = "true or false",
+		[OPTION_TRISTATE] = "true or false",
+		[OPTION_STORED_SECRET] = "SCRAM-SHA-256$... or md5..., as `pgring hash` prints it",
+		[OPTION_LOG_FILTER] =
+			"error, warn, info, debug, or a filter that begins with one of them",
+		[OPTION_VALUE] = "an integer or a string",
+		[OPTION_VALUE_LIST] = "an array of integers and strings",
+		[OPTION_VECTOR_LIST] = "an array of arrays of numbers",
+		[OPTION_TABLE_LIST] = "an array of tables",
+	};
+
 	buf[0] = '\0';
 	switch (option->type) {
-	case OPTION_BOOL:
-	case OPTION_TRISTATE:
-		append(buf, size, "true or false");
-		return;
 	case OPTION_INT:
 		expected_number(option, "an integer", buf, size);
 		return;
@@ -493,13 +501,6 @@ void option_expected(const struct option *option, char *buf, size_t size)
 			"permissions as octal digits in quotes, from \"%" PRIo64 "\" to \"%" PRIo64
 			"\"",
 			(uint64_t)option->from, (uint64_t)option->to);
-		return;
-	case OPTION_STORED_SECRET:
-		append(buf, size, "SCRAM-SHA-256$... or md5..., as `pgring hash` prints it");
-		return;
-	case OPTION_LOG_FILTER:
-		append(buf, size,
-			"error, warn, info, debug, or a filter that begins with one of them");
 		return;
 	case OPTION_PASSWORD:
 		append(buf, size, "a password of at most %" PRId64 " bytes, or a valid hash of one",
@@ -529,17 +530,9 @@ void option_expected(const struct option *option, char *buf, size_t size)
 	case OPTION_SECRET_MAP:
 		append(buf, size, "a table of at most %" PRId64 " strings", option->to);
 		return;
-	case OPTION_VALUE:
-		append(buf, size, "an integer or a string");
-		return;
-	case OPTION_VALUE_LIST:
-		append(buf, size, "an array of integers and strings");
-		return;
-	case OPTION_VECTOR_LIST:
-		append(buf, size, "an array of arrays of numbers");
-		return;
-	case OPTION_TABLE_LIST:
-		append(buf, size, "an array of tables");
+	default:
+		CHECK(option->type < array_len(fixed) && fixed[option->type] != NULL);
+		append(buf, size, "%s", fixed[option->type]);
 		return;
 	}
 }

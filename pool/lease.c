@@ -35,7 +35,7 @@ void lease_init(struct lease *lease, struct pool *pool, struct stream *sink,
 }
 
 /* An idle server, rather one that has the client's settings already. */
-static struct server *lease_choose(struct pool *pool, const struct lease *lease)
+struct server *lease_choose(struct pool *pool, const struct lease *lease)
 {
 	struct list *first = list_first(&pool->servers[SERVER_LIST_IDLE]);
 	unsigned looked = 0;
@@ -53,7 +53,7 @@ static struct server *lease_choose(struct pool *pool, const struct lease *lease)
 	return container_of(first, struct server, link);
 }
 
-static bool lease_must_check(struct core *core, const struct server *server)
+bool lease_must_check(struct core *core, const struct server *server)
 {
 	int64_t interval_ms = core->pools->config->general.healthcheck_interval_ms;
 
@@ -74,8 +74,6 @@ enum lease_state lease_take(struct core *core, struct lease *lease)
 		lease_grant(core, lease, server);
 		return LEASE_HELD;
 	}
-	if (server)
-		server_check(core, server);
 	lease->state = LEASE_WAITING;
 	list_push_back(&pool->waiters, &lease->link);
 	pool->waiter_count++;
@@ -183,6 +181,20 @@ void lease_answered(struct core *core, struct lease *lease, char status)
 	lease->events->answered(core, lease, status, kept);
 }
 
+/* Sends a request that fails whatever state the server is in: no server parses two statements at once, nor is this word one. */
+static void lease_send_failing(struct core *core, struct server *server, enum pending_kind kind, unsigned flags)
+{
+	static const char parse[] = "\0;SELECT;SELECT\0\0", query[] = "refused";
+	const char *body = kind == PENDING_QUERY ? query : parse;
+	size_t len = kind == PENDING_QUERY ? sizeof query : sizeof parse;
+	uint8_t head[FRAME_HEAD];
+
+	pending_push(&server->pending, kind, flags);
+	frame_write(head, kind == PENDING_QUERY ? CLIENT_QUERY : CLIENT_PARSE, (uint32_t)len);
+	stream_send(core, server->stream, head, sizeof head);
+	stream_send(core, server->stream, body, len);
+}
+
 void lease_abandon(struct core *core, struct lease *lease)
 {
 	enum connection_recovery recovery = core->pools->config->general.connection_recovery;
@@ -207,6 +219,8 @@ void lease_abandon(struct core *core, struct lease *lease)
 			stream_send(core, server->stream, copy_fail, sizeof copy_fail);
 			pending_push_copy_end(pending);
 		}
+		/* An error, so that the Sync does not commit what the client has not. */
+		lease_send_failing(core, server, PENDING_PARSE, PENDING_HIDDEN);
 		stream_send(core, server->stream, sync, sizeof sync);
 		pending_push(pending, PENDING_SYNC, PENDING_HIDDEN);
 	} else if (server->status != 'I' && recovery == RECOVERY_DROP) {
@@ -240,27 +254,25 @@ bool lease_is_blocked(struct core *core, struct lease *lease)
 	return lease->is_blocked;
 }
 
+static const uint8_t lease_flush[] = {'H', 0, 0, 0, 4};
+
 void lease_hurry(struct core *core, struct lease *lease)
 {
-	static const uint8_t flush[] = {'H', 0, 0, 0, 4};
-
 	if (!pending_has_room(&lease->server->pending))
-		stream_send(core, lease->server->stream, flush, sizeof flush);
+		stream_send(core, lease->server->stream, lease_flush, sizeof lease_flush);
+}
+
+void lease_watch(struct core *core, struct lease *lease)
+{
+	stream_send(core, lease->server->stream, lease_flush, sizeof lease_flush);
+	lease->is_blocked = true;
 }
 
 void lease_refuse(struct core *core, struct lease *lease, enum pending_kind kind,
 	enum lease_refusal refusal)
 {
-	/* A Parse of two statements is what no server accepts, whatever its state; nor is this word a statement. */
-	static const char parse[] = "\0;SELECT;SELECT\0\0", query[] = "refused";
-	bool is_query = kind == PENDING_QUERY;
-	const char *body = is_query ? query : parse;
-	size_t len = is_query ? sizeof query : sizeof parse;
-	uint8_t head[FRAME_HEAD];
-
-	lease_note(core, lease, is_query ? PENDING_QUERY : PENDING_PARSE,
+	if (pending_empty(&lease->server->pending))
+		lease->request_ns = core->now_ns;
+	lease_send_failing(core, lease->server, kind == PENDING_QUERY ? PENDING_QUERY : PENDING_PARSE,
 		PENDING_REFUSED | (unsigned)refusal << PENDING_REASON_SHIFT);
-	frame_write(head, is_query ? CLIENT_QUERY : CLIENT_PARSE, (uint32_t)len);
-	stream_send(core, lease->server->stream, head, sizeof head);
-	stream_send(core, lease->server->stream, body, len);
 }

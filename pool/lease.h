@@ -92,6 +92,9 @@ static inline void lease_note(struct core *core, struct lease *lease, enum pendi
 	pending_push(&lease->server->pending, kind, flags);
 }
 
+/* Makes the server send all answers that it owes, and has unblocked() called each time some have come. */
+void lease_watch(struct core *core, struct lease *lease);
+
 /* Sends, instead of a request of that kind, one that fails, and has refused() called where its error stands. So the error has
  * the place and the consequences that the server's own would have. */
 void lease_refuse(struct core *core, struct lease *lease, enum pending_kind kind,
@@ -101,6 +104,9 @@ void lease_refuse(struct core *core, struct lease *lease, enum pending_kind kind
 void lease_release(struct core *core, struct lease *lease);
 
 /* Siblings in this folder. */
+/* An idle server for the lease, or NULL; and whether it has idled so long that it must prove to be alive first. */
+struct server *lease_choose(struct pool *pool, const struct lease *lease);
+bool lease_must_check(struct core *core, const struct server *server);
 void lease_grant(struct core *core, struct lease *lease, struct server *server);
 void lease_fail(struct core *core, struct lease *lease, const struct fault *fault);
 void lease_lose(struct core *core, struct server *server, const struct fault *fault);

@@ -88,3 +88,15 @@ void pending_reset(struct pending *pending)
 	pending->first = pending->count = 0;
 	pending->skipping = pending->copying = false;
 }
+
+bool pending_owes_ready(const struct pending *pending)
+{
+	for (uint32_t i = 0; i < pending->count; i++) {
+		struct pending_entry entry = pending->entries[(pending->first + i) & (LIMIT_PENDING - 1)];
+
+		if (!(entry.flags & PENDING_HIDDEN) && (entry.kind == PENDING_QUERY ||
+			entry.kind == PENDING_FUNCTION || entry.kind == PENDING_SYNC))
+			return true;
+	}
+	return false;
+}

@@ -82,6 +82,9 @@ void pending_error(struct pending *pending);
 /* CopyInResponse for the head: the Syncs that the copy swallows are dropped. */
 void pending_copy_in(struct pending *pending);
 
+/* Whether a ReadyForQuery is owed to the client. */
+bool pending_owes_ready(const struct pending *pending);
+
 /* Forgets everything. */
 void pending_reset(struct pending *pending);
 

@@ -104,9 +104,6 @@ void pools_drain(struct core *core)
 
 bool pools_idle(const struct core *core)
 {
-	for (size_t i = 0; i < core->pools->count; i++)
-		if (core->pools->items[i].resolve)
-			return false;
 	return core->pools->servers.live == 0;
 }
 
@@ -326,11 +323,18 @@ static void pool_dispatch(struct core *core, struct task *task)
 	struct pool *pool = container_of(task, struct pool, dispatch);
 	struct list *link;
 
-	while ((link = list_first(&pool->waiters)) && !list_empty(&pool->servers[SERVER_LIST_IDLE])) {
-		struct list *idle = list_first(&pool->servers[SERVER_LIST_IDLE]);
+	while ((link = list_first(&pool->waiters))) {
+		struct lease *lease = container_of(link, struct lease, link);
+		struct server *server = lease_choose(pool, lease);
 
-		lease_grant(core, container_of(link, struct lease, link),
-			container_of(idle, struct server, link));
+		if (!server)
+			break;
+		if (!lease_must_check(core, server))
+			lease_grant(core, lease, server);
+		else if (pool->server_count[SERVER_LIST_OPENING] < pool->waiter_count)
+			server_check(core, server);
+		else
+			break;
 	}
 	pool_grow(core, pool);
 	link = list_first(&pool->waiters);

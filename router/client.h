@@ -39,7 +39,7 @@ struct client {
 	bool discards;               /* ... which go nowhere */
 	bool skips;                  /* a batch has failed: nothing counts until its Sync */
 	bool is_waiting;             /* the first message in `in` waits for a server, or for room */
-	bool is_lost_told;           /* said goodbye already */
+	bool is_leaving;             /* said goodbye, and still gets the answers to what it asked before */
 	char status;                 /* of the last ReadyForQuery */
 	uint8_t key_len;
 	uint8_t key[CLIENT_KEY_BYTES];

@@ -408,6 +408,11 @@ static void login_session(struct core *core, struct client *client)
 		login_send(core, client, &writer);
 		free(message);
 	}
+	if (core->router->config->general.tls_client_required) {
+		client_fatal_text(core, client, SQLSTATE_SQLSERVER_REJECTED_ESTABLISHMENT_OF_SQLCONNECTION,
+			"only TLS connections are allowed, and pgring does not speak TLS yet: unset tls_client_required");
+		return;
+	}
 	if (startup->replication != STARTUP_REPLICATION_NONE) {
 		client_fatal_text(core, client, SQLSTATE_FEATURE_NOT_SUPPORTED,
 			"replication connections do not go through pgring yet: connect to the server itself");

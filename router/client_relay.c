@@ -170,19 +170,25 @@ static enum relay_verdict relay_request(struct core *core, struct client *client
 	if (unlikely(!relay_may_go(client, message)))
 		return RELAY_REFUSE;
 	lease_note(core, lease, relay_pending_kind(message->frame.type), 0);
+	client->pool->stats.parses += message->frame.type == CLIENT_PARSE;
+	client->pool->stats.binds += message->frame.type == CLIENT_BIND;
 	return RELAY_FORWARD;
 }
 
-static enum relay_verdict relay_sync(struct core *core, struct client *client)
+static enum relay_verdict relay_sync(struct core *core, struct client *client,
+	const struct relay_message *message)
 {
 	struct lease *lease = &client->lease;
 
 	client->skips = false;
-	if (lease->state != LEASE_HELD) {
+	if (lease->state == LEASE_NONE) {
+		if (message->frame.bytes > FRAME_HEAD) /* as PostgreSQL says of one with a body */
+			client_say(core, client, &(struct fault){"ERROR", SQLSTATE_PROTOCOL_VIOLATION,
+							 "invalid message format", NULL, NULL});
 		client_say_ready(core, client, 'I');
 		return RELAY_DROP;
 	}
-	if (lease_is_blocked(core, lease)) {
+	if (lease->state == LEASE_WAITING || lease_is_blocked(core, lease)) {
 		client->is_waiting = true;
 		return RELAY_WAIT;
 	}
@@ -190,11 +196,45 @@ static enum relay_verdict relay_sync(struct core *core, struct client *client)
 	return RELAY_FORWARD;
 }
 
+/* What was asked before a Terminate is answered before the session ends. */
+static void relay_leave(struct core *core, struct client *client)
+{
+	struct lease *lease = &client->lease;
+
+	client->is_leaving = true;
+	if (lease->state == LEASE_HELD && !pending_empty(&lease->server->pending)) {
+		if (!pending_owes_ready(&lease->server->pending))
+			lease_watch(core, lease); /* a batch without Sync */
+		return;
+	}
+	if (chain_empty(&client->stream->out))
+		client_drop(core, client, "the client said goodbye");
+	else
+		client_close(core, client, "the client said goodbye");
+}
+
+/* While the server takes COPY data, only that may come. Whether it has failed meanwhile, and so would take something else, cannot
+ * be known here. PostgreSQL ends the session at such messages, too, but for a Sync. */
+static bool relay_breaks_copy(struct core *core, struct client *client, uint8_t type)
+{
+	char text[80];
+
+	if (client->lease.state != LEASE_HELD || likely(!client->lease.server->pending.copying) ||
+		type == CLIENT_COPY_DATA || type == CLIENT_COPY_DONE || type == CLIENT_COPY_FAIL ||
+		type == CLIENT_FLUSH || type == CLIENT_TERMINATE)
+		return false;
+	snprintf(text, sizeof text, "unexpected message type 0x%02X during COPY from stdin", type);
+	client_violation(core, client, text);
+	return true;
+}
+
 static enum relay_verdict relay_decide(struct core *core, struct client *client,
 	struct relay_message *message)
 {
 	bool has_server = client->lease.state == LEASE_HELD;
 
+	if (unlikely(relay_breaks_copy(core, client, message->frame.type)))
+		return RELAY_END;
 	if (unlikely(client->skips) && message->frame.type != CLIENT_SYNC &&
 		message->frame.type != CLIENT_TERMINATE)
 		return RELAY_DROP;
@@ -208,7 +248,7 @@ static enum relay_verdict relay_decide(struct core *core, struct client *client,
 	case CLIENT_FUNCTION_CALL:
 		return relay_request(core, client, message);
 	case CLIENT_SYNC:
-		return relay_sync(core, client);
+		return relay_sync(core, client, message);
 	case CLIENT_FLUSH:
 	case CLIENT_COPY_DATA:
 		/* outside of COPY PostgreSQL ignores COPY data, which may arrive after an error */
@@ -224,7 +264,7 @@ static enum relay_verdict relay_decide(struct core *core, struct client *client,
 		pending_push_copy_end(&client->lease.server->pending);
 		return RELAY_FORWARD;
 	case CLIENT_TERMINATE:
-		client_drop(core, client, "the client said goodbye");
+		relay_leave(core, client);
 		return RELAY_END;
 	}
 	client_violation(core, client, "unexpected message: a password after the login");
@@ -331,7 +371,8 @@ static void relay_throttle(struct core *core, struct client *client)
 
 static void relay_input(struct core *core, struct client *client)
 {
-	while (client->state == CLIENT_READY && !client->is_waiting && client->in.bytes > 0) {
+	while (client->state == CLIENT_READY && !client->is_waiting && !client->is_leaving &&
+		client->in.bytes > 0) {
 		if (client->left > 0) {
 			if (!relay_move(core, client))
 				break;
@@ -418,6 +459,10 @@ static size_t relay_span(struct core *core, struct client *client, const struct 
 		}
 		message.body = at + FRAME_HEAD;
 		message.body_len = n - FRAME_HEAD;
+		if (unlikely(message.frame.how == FRAME_OWN)) {
+			relay_pass(core, client, span, run, at); /* what came before it goes first */
+			run = at;
+		}
 		verdict = relay_decide(core, client, &message);
 		if (likely(verdict == RELAY_FORWARD)) {
 			client->left = n; /* the top of the loop takes it from here, and is_mid_request with it */
@@ -444,6 +489,8 @@ static void relay_take_span(struct core *core, struct client *client, const stru
 	const uint8_t *at = span->bytes, *end = at + span->len;
 
 	while (at < end && client->state == CLIENT_READY) {
+		if (client->is_leaving)
+			return;
 		if (client->is_waiting) {
 			chain_borrow(core, &client->in, span, at, (size_t)(end - at));
 			return;
@@ -538,6 +585,10 @@ static void relay_answered(struct core *core, struct lease *lease, char status, 
 		client_login_settled(core, client);
 		return;
 	}
+	if (unlikely(client->is_leaving)) {
+		relay_leave(core, client);
+		return;
+	}
 	if (unlikely(core->router->is_draining) && !kept && client->in.bytes == 0) {
 		client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
 		return;
@@ -554,7 +605,12 @@ static void relay_answered(struct core *core, struct lease *lease, char status, 
 
 static void relay_unblocked(struct core *core, struct lease *lease)
 {
-	client_relay_resume(core, relay_client(lease));
+	struct client *client = relay_client(lease);
+
+	if (unlikely(client->is_leaving))
+		relay_leave(core, client);
+	else
+		client_relay_resume(core, client);
 }
 
 static void relay_refused(struct core *core, struct lease *lease, unsigned refusal)

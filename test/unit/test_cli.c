@@ -19,10 +19,12 @@ static int parse(const char *line, struct cli *ret)
 	static char copy[4096];
 	char program[] = "pgring";
 	char *argv[WORDS_MAX] = {program};
+	char *rest;
 	int argc = 1;
 
 	snprintf(copy, sizeof(copy), "%s", line);
-	for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " ")) {
+	for (char *word = strtok_r(copy, " ", &rest); word != NULL;
+		word = strtok_r(NULL, " ", &rest)) {
 		assert_true(argc < WORDS_MAX);
 		argv[argc++] = word;
 	}

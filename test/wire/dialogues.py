@@ -92,8 +92,8 @@ def extended(sql, values=(), **how):
 
 class Dialogue:
     """modes: pool modes in which it must be the same as without a pooler.
-    compare: exact; sqlstate (errors by severity and SQLSTATE only, for what the pooler may refuse itself);
-    violation (the pooler must answer FATAL 08P01 and close where PostgreSQL closes with or without a word).
+    compare: exact; sqlstate (errors by severity and SQLSTATE only); refusal (the same, or the pooler answers FATAL 08P01 and closes
+    somewhere on the way); violation (the pooler must do that where PostgreSQL closes, with or without a word).
     pieces: may be cut anywhere. bulk: compare long runs of rows by their hash. split: try every cut (it must not write).
     slow: takes more than a second or two."""
 
@@ -414,7 +414,7 @@ dialogue("copy_in_many_small_messages", send(query("COPY pairs FROM STDIN")), un
 dialogue("copy_in_bad_row_far_in", send(query("COPY pairs FROM STDIN")), until(b"G"), send(*(copy_data("%s\tz\n" % (i if i != 9000 else "bad")) for i in range(20000)), COPY_DONE, query("SELECT count(*) FROM pairs")), ready(2))
 dialogue("copy_messages_while_idle", send(copy_data("x"), COPY_DONE, copy_fail("x"), copy_data("y"), query("SELECT 1")), ready(), send(COPY_DONE, SYNC), ready(), split=True)
 dialogue("copy_messages_inside_a_batch", send(parse("SELECT 1"), copy_data("x"), bind(), COPY_DONE, execute(), SYNC), ready())
-dialogue("copy_in_by_query_message", send(query("COPY pairs FROM STDIN")), until(b"G"), send(copy_data(ROWS), query("SELECT 1")), end(), compare="sqlstate")
+dialogue("copy_in_by_query_message", send(query("COPY pairs FROM STDIN")), until(b"G"), send(copy_data(ROWS), query("SELECT 1")), end(), compare="sqlstate", modes=ONLY_SESSION)
 
 # ---- function calls ------------------------------------------------------------------------------------------------
 
@@ -426,7 +426,7 @@ dialogue("function_call_errors", send(function_call(999999, []), function_call(I
 dialogue("function_call_pipelined", send(*(function_call(INT4PL, [struct.pack("!i", i), struct.pack("!i", 1)]) for i in range(50))), ready(50))
 dialogue("function_call_in_transaction", ask("BEGIN"), send(function_call(INT4PL, [b"1", b"2"], (0,), 0)), ready(), ask("SELECT 1/0"), send(function_call(INT4PL, [b"1", b"2"], (0,), 0)), ready(), ask("ROLLBACK"), modes=NO_STATEMENT)
 dialogue("function_call_in_a_batch", send(parse("SELECT 1"), bind(), function_call(INT4PL, [b"1", b"2"], (0,), 0), execute(), SYNC), ready(2))
-dialogue("function_call_truncated", send(message(b"F", struct.pack("!Ih", INT4PL, 1))), ready(), ask("SELECT 1"), compare="sqlstate")
+dialogue("function_call_truncated", send(message(b"F", struct.pack("!Ih", INT4PL, 1))), ready(), ask("SELECT 1"), compare="refusal")
 
 # ---- cancel --------------------------------------------------------------------------------------------------------
 
@@ -435,7 +435,7 @@ dialogue("cancel_extended", send(extended("SELECT 'cancel_extended', pg_sleep(60
 dialogue("cancel_in_transaction", ask("BEGIN"), send(query("SELECT 'cancel_in_transaction', pg_sleep(60)")), active("cancel_in_transaction"), cancel(), ready(), ask("SELECT 1", "ROLLBACK", "SELECT 2"), modes=NO_STATEMENT)
 dialogue("cancel_in_a_pipeline", send(query("SELECT 'cancel_in_a_pipeline', pg_sleep(60)"), query("SELECT 2"), query("SELECT 3")), active("cancel_in_a_pipeline"), cancel(), ready(3))
 dialogue("cancel_in_a_string", send(query("INSERT INTO lines (line) VALUES ('lost'); SELECT 'cancel_in_a_string', pg_sleep(60); SELECT 1")), active("cancel_in_a_string"), cancel(), ready(), ask("SELECT count(*) FROM lines"))
-dialogue("cancel_copy_in", send(query("COPY pairs /* cancel_copy_in */ FROM STDIN")), until(b"G"), send(copy_data(ROWS)), active("cancel_copy_in"), cancel(), send(copy_data(ROWS)), until(b"E"), send(copy_data(ROWS), COPY_DONE), ready(), ask("SELECT count(*) FROM pairs"))
+dialogue("cancel_copy_in", send(query("COPY pairs /* cancel_copy_in */ FROM STDIN")), until(b"G"), active("cancel_copy_in"), cancel(), send(copy_data(ROWS)), until(b"E"), send(copy_data(ROWS), COPY_DONE), ready(), ask("SELECT count(*) FROM pairs"))
 dialogue("cancel_copy_out", send(query("COPY (SELECT 'cancel_copy_out', pg_sleep(60)) TO STDOUT")), active("cancel_copy_out"), cancel(), ready(), ask("SELECT 1"))
 dialogue("cancel_while_idle", ask("SELECT 1"), cancel(), ask("SELECT 2"))
 dialogue("statement_timeout", ask("BEGIN", "SET LOCAL statement_timeout = 20", "SELECT pg_sleep(60)", "ROLLBACK", "SELECT 1"), modes=NO_STATEMENT)
@@ -450,33 +450,33 @@ dialogue("terminate_behind_queries", send(query("INSERT INTO lines (line) VALUES
 dialogue("terminate_behind_a_batch", send(extended("SELECT 1"), SYNC, TERMINATE), end())
 dialogue("terminate_without_sync", send(extended("INSERT INTO lines (line) VALUES ('lost')"), FLUSH), until(b"C"), send(TERMINATE), end())
 dialogue("terminate_after_error_without_sync", send(parse("SELEC"), FLUSH), until(b"E"), send(TERMINATE), end())
-dialogue("server_ends_the_session", send(query("SELECT 1; SELECT pg_terminate_backend(pg_backend_pid()) IS NULL")), end(), compare="sqlstate")
+dialogue("server_ends_the_session", send(query("SELECT 1; SELECT pg_terminate_backend(pg_backend_pid()) IS NULL")), end(), compare="sqlstate", modes=ONLY_SESSION)
 
-# ---- malformed messages inside whole frames: refused, and the session goes on ----------------------------------------
+# ---- malformed messages inside whole frames --------------------------------------------------------------------------
 
-dialogue("malformed_query_without_end", send(message(b"Q", b"SELECT 1")), ready(), ask("SELECT 2"), compare="sqlstate")
-dialogue("malformed_query_empty", send(message(b"Q", b"")), ready(), ask("SELECT 2"), compare="sqlstate")
-dialogue("malformed_query_null_byte", send(message(b"Q", b"SELECT 1\0; SELECT 2\0")), ready(), ask("SELECT 3"), compare="sqlstate")
+dialogue("malformed_query_without_end", send(message(b"Q", b"SELECT 1")), ready(), ask("SELECT 2"), compare="refusal")
+dialogue("malformed_query_empty", send(message(b"Q", b"")), ready(), ask("SELECT 2"), compare="refusal")
+dialogue("malformed_query_null_byte", send(message(b"Q", b"SELECT 1\0; SELECT 2\0")), ready(), ask("SELECT 3"), compare="refusal")
 dialogue("malformed_parse", send(message(b"P", text("") + text("SELECT 1")), SYNC), ready(), send(message(b"P", b"x"), SYNC), ready(), send(message(b"P", b""), SYNC), ready(), send(message(b"P", text("") + text("SELECT 1") + struct.pack("!h", 5)), SYNC), ready(),
-    ask("SELECT 2"), compare="sqlstate")
-dialogue("malformed_parse_trailing", send(message(b"P", text("") + text("SELECT 1") + struct.pack("!h", 0) + b"rest"), SYNC), ready(), ask("SELECT 2"), compare="sqlstate")
+    ask("SELECT 2"), compare="refusal")
+dialogue("malformed_parse_trailing", send(message(b"P", text("") + text("SELECT 1") + struct.pack("!h", 0) + b"rest"), SYNC), ready(), ask("SELECT 2"), compare="refusal")
 dialogue("malformed_bind", *[step for body in (b"", b"\0", b"\0\0", b"\0\0\0\0\0\5", text("") * 2 + struct.pack("!hhi", 0, 1, 1000), text("") * 2 + struct.pack("!hhi", 0, 1, -2), text("") * 2 + struct.pack("!hhhh", 0, 0, 0, 7))
-    for step in (send(parse("SELECT $1::text"), message(b"B", body), SYNC), ready())], ask("SELECT 2"), compare="sqlstate")
-dialogue("malformed_describe", send(message(b"D", b"X\0"), SYNC), ready(), send(message(b"D", b""), SYNC), ready(), send(message(b"D", b"P"), SYNC), ready(), send(message(b"D", b"P\0\0"), SYNC), ready(), ask("SELECT 1"), compare="sqlstate")
-dialogue("malformed_close", send(message(b"C", b"X\0"), SYNC), ready(), send(message(b"C", b""), SYNC), ready(), send(message(b"C", b"S"), SYNC), ready(), ask("SELECT 1"), compare="sqlstate")
-dialogue("malformed_execute", send(message(b"E", b""), SYNC), ready(), send(message(b"E", b"\0"), SYNC), ready(), send(message(b"E", b"\0\0\0"), SYNC), ready(), ask("SELECT 1"), compare="sqlstate")
-dialogue("malformed_sync", send(message(b"S", b"x"), query("SELECT 1")), ready(2), compare="sqlstate")
-dialogue("malformed_in_a_pipeline", send(extended("SELECT 1"), message(b"D", b"X\0"), extended("SELECT 2"), SYNC, query("SELECT 3")), ready(2), compare="sqlstate")
+    for step in (send(parse("SELECT $1::text"), message(b"B", body), SYNC), ready())], ask("SELECT 2"), compare="refusal")
+dialogue("malformed_describe", send(message(b"D", b"X\0"), SYNC), ready(), send(message(b"D", b""), SYNC), ready(), send(message(b"D", b"P"), SYNC), ready(), send(message(b"D", b"P\0\0"), SYNC), ready(), ask("SELECT 1"), compare="refusal")
+dialogue("malformed_close", send(message(b"C", b"X\0"), SYNC), ready(), send(message(b"C", b""), SYNC), ready(), send(message(b"C", b"S"), SYNC), ready(), ask("SELECT 1"), compare="refusal")
+dialogue("malformed_execute", send(message(b"E", b""), SYNC), ready(), send(message(b"E", b"\0"), SYNC), ready(), send(message(b"E", b"\0\0\0"), SYNC), ready(), ask("SELECT 1"), compare="refusal")
+dialogue("malformed_sync", send(message(b"S", b"x"), query("SELECT 1")), ready(2), compare="refusal")
+dialogue("malformed_in_a_pipeline", send(extended("SELECT 1"), message(b"D", b"X\0"), extended("SELECT 2"), SYNC, query("SELECT 3")), ready(2), compare="refusal")
 
 # ---- violations: the frame itself is wrong, and the connection ends --------------------------------------------------
 
 for letter in b"!\0aZRp\xff":
-    dialogue("violation_type_%02x" % letter, ask("SELECT 1"), send(message(bytes([letter]), b"body")), end(), compare="violation")
+    dialogue("violation_type_%02x" % letter, ask("SELECT 1"), send(message(bytes([letter]), b"body")), end(), compare="violation", pieces=False)
 for length in (-1, 0, 3, -(1 << 31)):
-    dialogue("violation_length_%d" % length, ask("SELECT 1"), send(b"Q" + struct.pack("!i", length) + b"SELECT 2\0"), end(), compare="violation")
-dialogue("violation_length_2_gb", ask("SELECT 1"), send(b"Q" + struct.pack("!i", (1 << 31) - 1) + b"SELECT 2\0"), end(), compare="violation")
-dialogue("violation_sync_of_20000_bytes", send(message(b"S", b"x" * 20000)), end(), compare="violation")
-dialogue("violation_in_transaction", ask("BEGIN", "INSERT INTO lines (line) VALUES ('lost')"), send(message(b"!", b"")), end(), compare="violation", modes=NO_STATEMENT)
-dialogue("violation_in_copy_in", send(query("COPY pairs FROM STDIN")), until(b"G"), send(copy_data(ROWS), message(b"!", b"")), end(), compare="violation")
-dialogue("violation_inside_a_batch", send(parse("SELECT 1"), bind(), b"E" + struct.pack("!i", 2)), end(), compare="violation")
-dialogue("violation_startup_again", ask("SELECT 1"), send(struct.pack("!ii", 8, 80877103)), end(), compare="violation")
+    dialogue("violation_length_%d" % length, ask("SELECT 1"), send(b"Q" + struct.pack("!i", length) + b"SELECT 2\0"), end(), compare="violation", pieces=False)
+dialogue("violation_length_2_gb", ask("SELECT 1"), send(b"Q" + struct.pack("!i", (1 << 31) - 1) + b"SELECT 2\0"), end(), compare="violation", pieces=False)
+dialogue("violation_sync_of_20000_bytes", send(message(b"S", b"x" * 20000)), end(), compare="violation", pieces=False)
+dialogue("violation_in_transaction", ask("BEGIN", "INSERT INTO lines (line) VALUES ('lost')"), send(message(b"!", b"")), end(), compare="violation", pieces=False, modes=NO_STATEMENT)
+dialogue("violation_in_copy_in", send(query("COPY pairs FROM STDIN")), until(b"G"), send(copy_data(ROWS), message(b"!", b"")), end(), compare="violation", pieces=False)
+dialogue("violation_inside_a_batch", send(parse("SELECT 1"), bind(), b"E" + struct.pack("!i", 2)), end(), compare="violation", pieces=False)
+dialogue("violation_startup_again", ask("SELECT 1"), send(struct.pack("!ii", 8, 80877103)), end(), compare="violation", pieces=False)

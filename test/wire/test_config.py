@@ -107,7 +107,7 @@ def test_missing_files_are_a_warning(folder):
     ("[[databases]]\nname = \"a\"\nhost = \"h\"\nrole = \"boss\"\n", ("pgring.toml:4", "primary")),
     ("port = 6432\n", ("pgring.toml:1", "general")),
     ("[[users]]\nname = \"u\"\n", ("pgring.toml:1", "users.toml")),
-))
+), ids=range(28))
 def test_bad(folder, text, words):
     """Exit status 1, and file and line of the fault."""
     bad(folder, text, None, *words)
@@ -125,11 +125,17 @@ def test_passwords_are_never_printed(folder):
     assert "hidden" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("content", ("\0\0\0", "[general]\nhost = \"\udcff\"\n".encode("utf-8", "surrogateescape").decode("latin-1"), "[" * 5000, "a." * 3000 + "b = 1\n", "x = " + "[" * 3000,
-                                     "[general]\n" + "# comment\n" * 50000, "=", "\ufeff[general]\nport = 7000\n"))
-def test_strange_files(folder, content):
+STRANGE = {"nulls": "\0\0\0", "not_utf8": "[general]\nhost = \"\xff\xfe\"\n", "brackets": "[" * 5000, "dots": "a." * 3000 + "b = 1\n", "nested": "x = " + "[" * 3000,
+           "comments": "[general]\n" + "# comment\n" * 50000, "equals": "=", "byte_order_mark": "\ufeff[general]\nport = 7000\n", "2_mb": "# " + "x" * (2 << 20)}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_strange_files(folder, name):
     """Refused or accepted, never a crash."""
-    assert check(folder, content, {"users": USERS}).returncode in (0, 1)
+    path = os.path.join(folder.path, "pgring.toml")
+    with open(path, "wb") as file:
+        file.write(STRANGE[name].encode("latin-1" if name == "not_utf8" else "utf-8"))
+    assert check(folder, None, {"users": USERS}).returncode in (0, 1)
 
 
 def test_a_directory_instead_of_a_file(folder):

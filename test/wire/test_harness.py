@@ -53,7 +53,7 @@ class Relay:
                     one, buf = buf[:length], buf[length:]
                     client.sendall(self.change(one[:1], one[5:]) if ready else one)
                     ready += one[:1] == b"Z"  # from the end of the login on
-            client.close()
+            client.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
 

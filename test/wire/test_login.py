@@ -3,6 +3,7 @@ import base64
 import hashlib
 import hmac
 import os
+import signal
 import struct
 import subprocess
 import time
@@ -618,7 +619,8 @@ def test_unix_socket(pooler):
         with pytest.raises(wireclient.ServerError) as caught:
             wire.rows(wire.read_ready())
         assert caught.value.sqlstate == "57014"
-        one.finish()
+        one.process.signal(signal.SIGTERM)
+        assert one.process.wait() == 0
         assert not os.path.exists(path), "the socket's file is left behind"
     finally:
         directory.remove()

@@ -162,11 +162,9 @@ def test_checkout_timeout(pooler):
     holder, waiter = one.connect(), one.connect()
     holder.ask("BEGIN; SELECT 1")
     began = time.monotonic()
-    with pytest.raises(wireclient.WireError) as caught:
+    with pytest.raises(wireclient.ServerError):
         waiter.ask("SELECT 1")
-    took = time.monotonic() - began
-    assert isinstance(caught.value, wireclient.ServerError) or harness.TARGET != "pgring" or "58000" in str(caught.value)
-    assert 0.3 <= took <= 2
+    assert 0.3 <= time.monotonic() - began <= 2
     assert holder.ask("SELECT 2; COMMIT") == [["2"]]
     assert one.connect().one("SELECT 1") == "1"
 
@@ -565,11 +563,9 @@ def test_named_statements_are_refused_in_a_transaction(pooler):
 
 
 @pytest.mark.pgring_only
-@pytest.mark.parametrize("begin", ("BEGIN", "begin", "START TRANSACTION", "/* c */ BEGIN READ ONLY", "-- c\n  start\ttransaction", "BEGIN;", "SELECT 1; BEGIN; SELECT 2"))
+@pytest.mark.parametrize("begin", ("BEGIN", "begin", "START TRANSACTION", "/* c */ BEGIN READ ONLY", "-- c\n  start\ttransaction", "BEGIN;"))
 @pytest.mark.parametrize("protocol", ("simple", "extended"))
 def test_statement_mode_refuses_transactions(pooler, begin, protocol):
-    if protocol == "extended" and ";" in begin[:-1]:
-        pytest.skip("no strings of statements in the extended protocol")
     one = pooler(pooler_mode="statement", default_pool_size=1)
     wire = one.connect()
     with pytest.raises(wireclient.ServerError) as caught:
@@ -577,6 +573,20 @@ def test_statement_mode_refuses_transactions(pooler, begin, protocol):
     assert caught.value.sqlstate == "58000"
     assert caught.value.text == "transaction control statements are not supported in statement pooler mode"
     assert one.connect().one("SELECT txid_current_if_assigned() IS NULL AND now() = statement_timestamp()") == "t", "a transaction is open"
+
+
+@pytest.mark.parametrize("hidden", ("SELECT 1; BEGIN; SELECT 2", "BEGIN; SELECT 1; COMMIT; BEGIN", "DO $$BEGIN END$$; START TRANSACTION"))
+def test_statement_mode_hidden_begin(pooler, hidden):
+    """What cannot be seen beforehand is noticed afterwards: nobody keeps a server by it, and the next client is in no transaction."""
+    one = pooler(pooler_mode="statement", default_pool_size=1)
+    wire, other = one.connect(), one.connect()
+    wire.send(query(hidden))
+    try:
+        wire.read_ready()
+    except wireclient.Closed:
+        pass
+    for _ in range(3):
+        assert other.one("SELECT txid_current_if_assigned() IS NULL AND now() = statement_timestamp()") == "t"
 
 
 def test_statement_mode_shares_after_each_statement(pooler):

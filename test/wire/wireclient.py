@@ -221,6 +221,10 @@ class ServerError(WireError):
         self.text = fields.get("M", "")
 
 
+class Ended(ServerError, Closed):
+    """The connection closed after an ErrorResponse where more was expected."""
+
+
 # ---- the connection ------------------------------------------------------------------------------------------------
 
 
@@ -267,8 +271,7 @@ class Wire:
                 except BlockingIOError:
                     pass
                 except (BrokenPipeError, ConnectionResetError):
-                    self.eof = True
-                    return
+                    return  # what it said before it closed is still to be read
 
     def send_blindly(self, data):
         """One send, nothing read: for clients that do not read. Returns how many bytes the kernel took."""
@@ -337,7 +340,13 @@ class Wire:
         """Messages up to and with the count-th one whose kind is in `kinds` (b"Z", b"GHW", ...)."""
         messages = []
         while count > 0:
-            messages.append(self.read(timeout))
+            try:
+                messages.append(self.read(timeout))
+            except Closed:
+                for kind, body in messages[::-1]:
+                    if kind == b"E":
+                        raise Ended(error_fields(body)) from None
+                raise
             if messages[-1][0] in kinds:
                 count -= 1
         return messages

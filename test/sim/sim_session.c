@@ -1,0 +1,733 @@
+/* What PostgreSQL does with each message, as far as a pooler can tell; and what it must never be asked. */
+#include "test/sim/sim_session.h"
+
+#include "core/clock.h"
+#include "protocol/reader.h"
+#include "test/sim/sim.h"
+#include "test/sim/sim_client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SESSION_OUT_ENOUGH = 32 * 1024 };
+
+static void session_next_statement(struct sim_session *session);
+
+/* ---- the judge ---- */
+
+/* A request of that client reaches this session. */
+static void session_judge(struct sim_session *session, unsigned client, unsigned seq)
+{
+	const char *name = sim_client_name(client);
+
+	SIM_CHECK(sim_client_port(client) == session->port, "C%u.%u reached server %u, which is not its own",
+		client, seq, session->port);
+	SIM_CHECK(session->owner == 0 || session->owner == client, "C%u.%u runs in the transaction of C%u, session %u",
+		client, seq, session->owner, session->pid);
+	SIM_CHECK(session->batch_owner == 0 || session->batch_owner == client,
+		"C%u.%u comes into the batch of C%u, session %u", client, seq, session->batch_owner, session->pid);
+	SIM_CHECK(session->dirty_owner == 0 || session->dirty_owner == client,
+		"C%u.%u meets what C%u left in the session %u", client, seq, session->dirty_owner, session->pid);
+	if (session->name_owner != client)
+		SIM_CHECK(strcmp(session->name, name ? name : "") == 0,
+			"C%u.%u runs with application_name \"%s\", session %u; its own is \"%s\"", client, seq,
+			session->name, session->pid, name ? name : "");
+	if (name)
+		sim_reached(REACH_STARTUP_SETTING);
+}
+
+/* ---- writing ---- */
+
+void sim_session_error(struct sim_session *session, const char *severity, const char *sqlstate, const char *text)
+{
+	struct sim_bytes *out = &session->out;
+
+	sim_bytes_begin(out, 'E');
+	sim_bytes_add(out, "S", 1);
+	sim_bytes_add_string(out, severity);
+	sim_bytes_add(out, "V", 1);
+	sim_bytes_add_string(out, severity);
+	sim_bytes_add(out, "C", 1);
+	sim_bytes_add_string(out, sqlstate);
+	sim_bytes_add(out, "M", 1);
+	sim_bytes_add_string(out, text);
+	sim_bytes_add(out, "", 1);
+	sim_bytes_end(out);
+}
+
+static void session_notice(struct sim_session *session, const char *text)
+{
+	struct sim_bytes *out = &session->out;
+
+	sim_bytes_begin(out, 'N');
+	sim_bytes_add(out, "SNOTICE\0VNOTICE\0C00000\0M", 24);
+	sim_bytes_add_string(out, text);
+	sim_bytes_add(out, "", 1);
+	sim_bytes_end(out);
+}
+
+void sim_session_parameter(struct sim_session *session, const char *name, const char *value)
+{
+	sim_bytes_begin(&session->out, 'S');
+	sim_bytes_add_string(&session->out, name);
+	sim_bytes_add_string(&session->out, value);
+	sim_bytes_end(&session->out);
+}
+
+static void session_ready(struct sim_session *session)
+{
+	sim_bytes_begin(&session->out, 'Z');
+	sim_bytes_add(&session->out, &session->status, 1);
+	sim_bytes_end(&session->out);
+	sim_trace("session %u: ready %c", session->pid, session->status);
+}
+
+static void session_row_description(struct sim_session *session)
+{
+	struct sim_bytes *out = &session->out;
+
+	sim_bytes_begin(out, 'T');
+	sim_bytes_add_u16(out, 1);
+	sim_bytes_add_string(out, "row");
+	sim_bytes_add(out, "\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0", 18);
+	sim_bytes_end(out);
+}
+
+static void session_row(struct sim_session *session, unsigned row, unsigned len)
+{
+	struct sim_bytes *out = &session->out;
+
+	sim_bytes_begin(out, 'D');
+	sim_bytes_add_u16(out, 1);
+	sim_bytes_add_u32(out, len);
+	sim_sql_row(out, session->now.client, session->now.seq, row, len);
+	sim_bytes_end(out);
+}
+
+static void session_complete(struct sim_session *session, const char *words, long count)
+{
+	char text[64];
+
+	if (count >= 0)
+		snprintf(text, sizeof text, "%s %ld", words, count);
+	else
+		snprintf(text, sizeof text, "%s", words);
+	sim_bytes_message_string(&session->out, 'C', text);
+}
+
+static void session_set_name(struct sim_session *session, const char *name)
+{
+	if (strcmp(session->name, name) == 0)
+		return;
+	snprintf(session->name, sizeof session->name, "%s", name);
+	sim_session_parameter(session, "application_name", name);
+}
+
+/* ---- errors ---- */
+
+static void session_end_query(struct sim_session *session)
+{
+	session->in_query = false;
+	sim_bytes_free(&session->query);
+	session_ready(session);
+}
+
+static void session_portals_close(struct sim_session *session)
+{
+	memset(session->portals, 0, sizeof session->portals);
+}
+
+static void session_fail(struct sim_session *session, const char *sqlstate, const char *text)
+{
+	sim_trace("session %u: error %s", session->pid, sqlstate);
+	sim_session_error(session, "ERROR", sqlstate, text);
+	session->is_sleeping = session->is_producing = session->is_copying_in = false;
+	session->portal = NULL;
+	if (session->status == 'T')
+		session->status = 'E';
+	if (session->in_query)
+		session_end_query(session);
+	else
+		session->is_skipping = true;
+}
+
+static void session_fail_tagged(struct sim_session *session, const struct sim_statement *statement,
+	const char *sqlstate, const char *text)
+{
+	char tagged[128];
+
+	snprintf(tagged, sizeof tagged, "C%u.%u %s", statement->client, statement->seq, text);
+	session_fail(session, sqlstate, tagged);
+}
+
+/* ---- statements ---- */
+
+void sim_session_reset(struct sim_session *session)
+{
+	session->mine = session->dirty_owner = session->name_owner = 0;
+	memset(&session->unnamed, 0, sizeof session->unnamed);
+	memset(session->named, 0, sizeof session->named);
+	session_portals_close(session);
+	session_set_name(session, "");
+}
+
+/* A statement is through. */
+static void session_done(struct sim_session *session)
+{
+	session->is_sleeping = session->is_producing = session->is_copying_in = false;
+	session->portal = NULL;
+	if (session->in_query)
+		session_next_statement(session);
+}
+
+static void session_dirty(struct sim_session *session, unsigned client)
+{
+	session->dirty_owner = client;
+}
+
+static void session_begin_rows(struct sim_session *session, unsigned rows)
+{
+	session->is_producing = true;
+	session->row_limit = rows;
+	if (session->now.verb == SIM_COPY_OUT) {
+		sim_bytes_begin(&session->out, 'H');
+		sim_bytes_add(&session->out, "\0\0\1\0\0", 5);
+		sim_bytes_end(&session->out);
+	} else if (!session->is_extended) {
+		session_row_description(session);
+	}
+}
+
+static void session_transaction(struct sim_session *session, const struct sim_statement *statement)
+{
+	const char *tag = sim_sql_tag(statement->verb);
+
+	if (statement->verb == SIM_BEGIN) {
+		session->status = 'T';
+		session->owner = statement->client;
+	} else {
+		if (session->status == 'E')
+			tag = "ROLLBACK";
+		session->status = 'I';
+		session->owner = 0;
+	}
+	session_complete(session, tag, -1);
+}
+
+/* Begins to answer session->now. */
+static void session_execute(struct sim_session *session)
+{
+	const struct sim_statement *now = &session->now;
+	char text[96];
+
+	session_judge(session, now->client, now->seq);
+	sim_client_executes(now->client, now->seq, session->portal && session->portal->next_row > 0);
+	sim_trace("session %u: runs C%u.%u %s%s", session->pid, now->client, now->seq, sim_sql_tag(now->verb),
+		session->is_extended ? " (extended)" : "");
+	if (session->status == 'E' && now->verb != SIM_COMMIT && now->verb != SIM_ROLLBACK) {
+		session_fail_tagged(session, now, "25P02", "current transaction is aborted");
+		return;
+	}
+	snprintf(text, sizeof text, "C%u.%u notice", now->client, now->seq);
+	if (now->verb == SIM_NOTICE || sim_fault(FAULT_SERVER_NOTICES))
+		session_notice(session, text);
+	session->next_row = session->portal ? session->portal->next_row : 0;
+	switch (now->verb) {
+	case SIM_ROWS:
+	case SIM_COPY_OUT:
+		session_begin_rows(session, now->a);
+		return;
+	case SIM_SLEEP:
+		session->is_sleeping = true;
+		session->busy_until_ns = sim_now_ns() + now->a * NS_PER_MS;
+		return;
+	case SIM_SHOW:
+		session_begin_rows(session, 1);
+		return;
+	case SIM_SET:
+		session->mine = now->client;
+		session_dirty(session, now->client);
+		break;
+	case SIM_SET_NAME:
+		snprintf(text, sizeof text, "n%u", now->a);
+		session_set_name(session, text);
+		session->name_owner = now->client;
+		session_dirty(session, now->client);
+		break;
+	case SIM_FAIL:
+		session_fail_tagged(session, now, "P0001", "as you wish");
+		return;
+	case SIM_BEGIN:
+	case SIM_COMMIT:
+	case SIM_ROLLBACK:
+		session_transaction(session, now);
+		session_done(session);
+		return;
+	case SIM_COPY_IN:
+		session->is_copying_in = true;
+		sim_bytes_begin(&session->out, 'G');
+		sim_bytes_add(&session->out, "\0\0\1\0\0", 5);
+		sim_bytes_end(&session->out);
+		return;
+	case SIM_NOTICE:
+	case SIM_FUNCTION:
+	case SIM_VERB_COUNT:
+		break;
+	}
+	session_complete(session, sim_sql_tag(now->verb), -1);
+	session_done(session);
+}
+
+static void session_produce(struct sim_session *session)
+{
+	const struct sim_statement *now = &session->now;
+	char text[SIM_ROW_LEAST];
+	int len;
+
+	while (session->next_row < session->row_limit && session->out.len < SESSION_OUT_ENOUGH) {
+		if (now->verb == SIM_SHOW) {
+			len = snprintf(text, sizeof text, "C%u.%u mine=%u", now->client, now->seq, session->mine);
+			sim_bytes_begin(&session->out, 'D');
+			sim_bytes_add_u16(&session->out, 1);
+			sim_bytes_add_u32(&session->out, (uint32_t)len);
+			sim_bytes_add(&session->out, text, (size_t)len);
+			sim_bytes_end(&session->out);
+		} else if (now->verb == SIM_COPY_OUT) {
+			sim_bytes_begin(&session->out, 'd');
+			sim_sql_row(&session->out, now->client, now->seq, session->next_row, now->b);
+			sim_bytes_end(&session->out);
+		} else {
+			session_row(session, session->next_row, now->b);
+		}
+		session->next_row++;
+	}
+	if (session->next_row < session->row_limit)
+		return;
+	if (session->portal && now->verb == SIM_ROWS && session->next_row < now->a) {
+		session->portal->next_row = session->next_row;
+		sim_bytes_message(&session->out, 's');
+		session_done(session);
+		return;
+	}
+	if (now->verb == SIM_COPY_OUT)
+		sim_bytes_message(&session->out, 'c');
+	session_complete(session, sim_sql_tag(now->verb), now->verb == SIM_SHOW ? -1 :
+		(long)session->next_row - (session->portal ? (long)session->portal->next_row : 0));
+	session_done(session);
+}
+
+bool sim_session_is_busy(const struct sim_session *session)
+{
+	return session->is_sleeping || session->is_producing || session->busy_until_ns > sim_now_ns();
+}
+
+void sim_session_go_on(struct sim_session *session)
+{
+	if (session->busy_until_ns > sim_now_ns())
+		return;
+	if (session->is_sleeping) {
+		session->is_sleeping = false;
+		session_begin_rows(session, 1);
+	}
+	if (session->is_producing && session->out.len < SESSION_OUT_ENOUGH)
+		session_produce(session);
+}
+
+void sim_session_cancel(struct sim_session *session)
+{
+	if (!session->is_sleeping && !session->is_producing && !session->is_copying_in)
+		return;
+	SIM_CHECK(sim_client_has_cancelled(session->now.client), "a cancel hits C%u.%u, which did not ask for it",
+		session->now.client, session->now.seq);
+	session->busy_until_ns = 0;
+	session_fail_tagged(session, &session->now, "57014", "canceling statement due to user request");
+}
+
+/* ---- the pooler's own queries ---- */
+
+static bool session_text_is(const struct sim_bytes *text, const char *what)
+{
+	return text->len == strlen(what) + 1 && memcmp(sim_bytes_at(text), what, text->len) == 0;
+}
+
+/* E'name', then the same for the value. Returns what follows, or NULL. */
+static const char *session_literal(const char *at, char *ret, size_t size)
+{
+	size_t len = 0;
+
+	if (strncmp(at, "E'", 2) != 0)
+		return NULL;
+	for (at += 2; *at; at++) {
+		if ((*at == '\'' && at[1] == '\'') || *at == '\\')
+			at++;
+		else if (*at == '\'')
+			break;
+		CHECK(len + 1 < size);
+		ret[len++] = *at;
+	}
+	ret[len] = '\0';
+	return *at == '\'' ? at + 1 : NULL;
+}
+
+/* RESET "name";... SELECT pg_catalog.set_config(E'name',E'value',false),... */
+static bool session_settings(struct sim_session *session, const char *text)
+{
+	static const char reset[] = "RESET \"application_name\";", call[] = "pg_catalog.set_config(";
+	char name[SESSION_NAME], value[SESSION_NAME];
+
+	while (strncmp(text, reset, strlen(reset)) == 0) {
+		session_set_name(session, "");
+		session_complete(session, "RESET", -1);
+		text += strlen(reset);
+	}
+	if (strncmp(text, "SELECT ", 7) == 0) {
+		text += 7;
+		session_row_description(session);
+		while (strncmp(text, call, strlen(call)) == 0) {
+			text = session_literal(text + strlen(call), name, sizeof name);
+			if (!text || *text++ != ',' || !(text = session_literal(text, value, sizeof value)) ||
+				strncmp(text, ",false)", 7) != 0 || strcmp(name, "application_name") != 0)
+				return false;
+			text += 7;
+			session_set_name(session, value);
+			if (*text == ',')
+				text++;
+		}
+		sim_bytes_begin(&session->out, 'D');
+		sim_bytes_add(&session->out, "\0\1\0\0\0\6hidden", 12);
+		sim_bytes_end(&session->out);
+		session_complete(session, "SELECT", 1);
+	}
+	return *text == '\0';
+}
+
+/* Whether it is one, and then it is answered. */
+static bool session_hidden(struct sim_session *session)
+{
+	const struct sim_bytes *text = &session->query;
+	bool is_cleaning = session_text_is(text, "ROLLBACK") || session_text_is(text, "DISCARD ALL");
+
+	if (session_text_is(text, "refused")) {
+		session_fail(session, "42601", "syntax error at or near \"refused\"");
+		return true;
+	}
+	sim_trace("session %u: the pooler's %.60s", session->pid, (const char *)sim_bytes_at(text));
+	if (sim_fault(FAULT_SERVER_NOTICES))
+		session_notice(session, "for the pooler");
+	if ((is_cleaning || session_text_is(text, ";")) && sim_fault(FAULT_CLEANING_FAILS)) {
+		session_fail(session, "53200", "out of memory, for the pooler");
+		return true;
+	}
+	if (session_text_is(text, "ROLLBACK")) {
+		session->status = 'I';
+		session->owner = 0;
+		session_portals_close(session);
+		session_complete(session, "ROLLBACK", -1);
+	} else if (session_text_is(text, "DISCARD ALL")) {
+		SIM_CHECK(session->status == 'I', "DISCARD ALL in a transaction, session %u", session->pid);
+		sim_session_reset(session);
+		session_complete(session, "DISCARD ALL", -1);
+	} else if (session_text_is(text, ";")) {
+		sim_bytes_message(&session->out, 'I');
+	} else if (!session_settings(session, (const char *)sim_bytes_at(text))) {
+		return false;
+	}
+	SIM_CHECK(session->owner == 0, "the pooler asks in the transaction of C%u", session->owner);
+	session_end_query(session);
+	return true;
+}
+
+/* ---- the simple protocol ---- */
+
+static void session_next_statement(struct sim_session *session)
+{
+	size_t used;
+
+	if (session->query.len <= 1) {
+		session_end_query(session);
+		return;
+	}
+	SIM_CHECK(sim_sql_parse((const char *)sim_bytes_at(&session->query), session->query.len, &session->now, &used),
+		"session %u: a garbled query: %.80s", session->pid, (const char *)sim_bytes_at(&session->query));
+	sim_bytes_take(&session->query, used);
+	session_execute(session);
+}
+
+static void session_query(struct sim_session *session, const uint8_t *body, size_t len)
+{
+	SIM_CHECK(len > 0 && body[len - 1] == '\0', "a query without an end");
+	sim_bytes_add(&session->query, body, len);
+	session->in_query = true;
+	session->is_extended = false;
+	memset(&session->unnamed, 0, sizeof session->unnamed);
+	if (len > 1 && strncmp((const char *)body, "/*C", 3) != 0) {
+		SIM_CHECK(session_hidden(session), "session %u: a garbled query: %.80s", session->pid,
+			(const char *)body);
+		return;
+	}
+	session_next_statement(session);
+}
+
+static void session_function(struct sim_session *session, const uint8_t *body, size_t len)
+{
+	unsigned client, seq;
+
+	SIM_CHECK(len > 14 && sim_sql_parse_tag((const char *)body + 12, len - 14, &client, &seq),
+		"a garbled function call");
+	session->now = (struct sim_statement){.client = client, .seq = seq, .verb = SIM_FUNCTION};
+	session_judge(session, client, seq);
+	sim_client_executes(client, seq, false);
+	if (session->status == 'E') {
+		session->in_query = true;
+		session_fail_tagged(session, &session->now, "25P02", "current transaction is aborted");
+		return;
+	}
+	sim_bytes_begin(&session->out, 'V');
+	sim_bytes_add_u32(&session->out, SIM_ROW_LEAST);
+	sim_sql_row(&session->out, client, seq, 0, SIM_ROW_LEAST);
+	sim_bytes_end(&session->out);
+	session_ready(session);
+}
+
+/* ---- the extended protocol ---- */
+
+static struct session_prepared *session_prepared(struct sim_session *session, const char *name, bool make)
+{
+	if (!*name)
+		return session->unnamed.is_set || make ? &session->unnamed : NULL;
+	for (size_t i = 0; i < SESSION_PREPARED; i++)
+		if (session->named[i].is_set && strcmp(session->named[i].name, name) == 0)
+			return &session->named[i];
+	for (size_t i = 0; make && i < SESSION_PREPARED; i++)
+		if (!session->named[i].is_set)
+			return &session->named[i];
+	return NULL;
+}
+
+static struct session_portal *session_portal(struct sim_session *session, const char *name, bool make)
+{
+	for (size_t i = 0; i < SESSION_PORTALS; i++)
+		if (session->portals[i].is_set && strcmp(session->portals[i].name, name) == 0)
+			return &session->portals[i];
+	for (size_t i = 0; make && i < SESSION_PORTALS; i++)
+		if (!session->portals[i].is_set)
+			return &session->portals[i];
+	return NULL;
+}
+
+static void session_parse(struct sim_session *session, struct reader *reader)
+{
+	const char *name = reader_cstring(reader), *text = reader_cstring(reader);
+	struct session_prepared *prepared;
+	struct sim_statement statement;
+	size_t used;
+
+	SIM_CHECK(name && text, "a garbled Parse");
+	if (strcmp(text, ";SELECT;SELECT") == 0) {
+		session_fail(session, "42601", "cannot insert multiple commands into a prepared statement");
+		return;
+	}
+	SIM_CHECK(sim_sql_parse(text, strlen(text), &statement, &used) && used == strlen(text),
+		"session %u: a garbled Parse: %.80s", session->pid, text);
+	session_judge(session, statement.client, statement.seq);
+	session->batch_owner = statement.client;
+	if (session->status == 'E' && statement.verb != SIM_COMMIT && statement.verb != SIM_ROLLBACK) {
+		session_fail_tagged(session, &statement, "25P02", "current transaction is aborted");
+		return;
+	}
+	prepared = session_prepared(session, name, true);
+	if (!prepared || (*name && prepared->is_set)) {
+		session_fail_tagged(session, &statement, "42P05", "prepared statement already exists");
+		return;
+	}
+	*prepared = (struct session_prepared){.is_set = true, .statement = statement};
+	snprintf(prepared->name, sizeof prepared->name, "%s", name);
+	if (*name)
+		session_dirty(session, statement.client);
+	sim_bytes_message(&session->out, '1');
+}
+
+static void session_bind(struct sim_session *session, struct reader *reader)
+{
+	const char *name = reader_cstring(reader), *from = reader_cstring(reader);
+	struct session_prepared *prepared;
+	struct session_portal *portal;
+	unsigned client, seq;
+	uint16_t formats, count;
+	const uint8_t *value;
+	int32_t len;
+
+	formats = reader_u16(reader);
+	count = reader_u16(reader);
+	len = reader_i32(reader);
+	value = len >= 0 ? reader_bytes(reader, (size_t)len) : NULL;
+	SIM_CHECK(name && from && formats == 0 && count == 1 && value &&
+		sim_sql_parse_tag((const char *)value, (size_t)len, &client, &seq) && reader_u16(reader) == 0,
+		"a garbled Bind");
+	session_judge(session, client, seq);
+	session->batch_owner = client;
+	prepared = session_prepared(session, from, false);
+	if (!prepared) {
+		session_fail(session, "26000", "prepared statement does not exist");
+		return;
+	}
+	SIM_CHECK(prepared->statement.client == client, "C%u.%u binds the statement of C%u, session %u", client, seq,
+		prepared->statement.client, session->pid);
+	if (session->status == 'E' && prepared->statement.verb != SIM_COMMIT &&
+		prepared->statement.verb != SIM_ROLLBACK) {
+		session_fail_tagged(session, &prepared->statement, "25P02", "current transaction is aborted");
+		return;
+	}
+	portal = session_portal(session, name, true);
+	CHECK(portal);
+	*portal = (struct session_portal){.is_set = true, .statement = prepared->statement};
+	portal->statement.seq = seq;
+	snprintf(portal->name, sizeof portal->name, "%s", name);
+	sim_bytes_message(&session->out, '2');
+}
+
+static void session_describe(struct sim_session *session, struct reader *reader)
+{
+	char what = (char)reader_u8(reader);
+	const char *name = reader_cstring(reader);
+	struct session_prepared *prepared = what == 'S' ? session_prepared(session, name, false) : NULL;
+	struct session_portal *portal = what == 'P' ? session_portal(session, name, false) : NULL;
+	const struct sim_statement *statement;
+
+	if (!prepared && !portal) {
+		session_fail(session, what == 'S' ? "26000" : "34000", "it does not exist");
+		return;
+	}
+	statement = prepared ? &prepared->statement : &portal->statement;
+	session_judge(session, statement->client, statement->seq);
+	if (prepared) {
+		sim_bytes_begin(&session->out, 't');
+		sim_bytes_add(&session->out, "\0\1\0\0\0\x19", 6);
+		sim_bytes_end(&session->out);
+	}
+	if (sim_sql_has_rows(statement->verb))
+		session_row_description(session);
+	else
+		sim_bytes_message(&session->out, 'n');
+}
+
+static void session_execute_portal(struct sim_session *session, struct reader *reader)
+{
+	const char *name = reader_cstring(reader);
+	uint32_t most = reader_u32(reader);
+	struct session_portal *portal = session_portal(session, name, false);
+
+	if (!portal) {
+		session_fail(session, "34000", "portal does not exist");
+		return;
+	}
+	session->now = portal->statement;
+	session->is_extended = true;
+	session->portal = portal;
+	session->batch_owner = session->now.client;
+	session_execute(session);
+	if (session->is_producing && session->now.verb == SIM_ROWS && most > 0 &&
+		session->row_limit - session->next_row > most)
+		session->row_limit = session->next_row + most;
+}
+
+static void session_close(struct sim_session *session, struct reader *reader)
+{
+	char what = (char)reader_u8(reader);
+	const char *name = reader_cstring(reader);
+	struct session_prepared *prepared = what == 'S' ? session_prepared(session, name, false) : NULL;
+	struct session_portal *portal = what == 'P' ? session_portal(session, name, false) : NULL;
+
+	if (prepared)
+		prepared->is_set = false;
+	if (portal)
+		portal->is_set = false;
+	sim_bytes_message(&session->out, '3');
+}
+
+static void session_sync(struct sim_session *session)
+{
+	session->is_skipping = false;
+	session->batch_owner = 0;
+	if (session->status == 'I')
+		session_portals_close(session);
+	session_ready(session);
+}
+
+/* ---- COPY ---- */
+
+static void session_copy_message(struct sim_session *session, char type, const uint8_t *body, size_t len)
+{
+	switch (type) {
+	case 'd':
+		SIM_CHECK(sim_sql_row_is(body, len, session->now.client, session->now.seq, session->next_row),
+			"session %u: COPY of C%u.%u gets other data than it sent, row %u", session->pid,
+			session->now.client, session->now.seq, session->next_row);
+		session->next_row++;
+		return;
+	case 'c':
+		session_complete(session, "COPY", (long)session->next_row);
+		session_done(session);
+		return;
+	case 'f':
+		session_fail_tagged(session, &session->now, "57014", "COPY from stdin failed");
+		return;
+	case 'H':
+	case 'S':
+		return;
+	}
+	/* PostgreSQL loses its place in the stream, and ends. */
+	sim_session_error(session, "FATAL", "08P01",
+		"terminating connection because protocol synchronization was lost");
+	session->is_closing = true;
+}
+
+void sim_session_message(struct sim_session *session, char type, const uint8_t *body, size_t len)
+{
+	struct reader reader;
+
+	reader_init(&reader, body, len);
+	sim_trace("session %u: hears %c of %zu bytes", session->pid, type, len);
+	if (session->is_copying_in) {
+		session_copy_message(session, type, body, len);
+		return;
+	}
+	if (session->is_skipping && type != 'S' && type != 'X')
+		return;
+	switch (type) {
+	case 'Q':
+		session_query(session, body, len);
+		return;
+	case 'F':
+		session_function(session, body, len);
+		return;
+	case 'P':
+		session_parse(session, &reader);
+		return;
+	case 'B':
+		session_bind(session, &reader);
+		return;
+	case 'D':
+		session_describe(session, &reader);
+		return;
+	case 'E':
+		session_execute_portal(session, &reader);
+		return;
+	case 'C':
+		session_close(session, &reader);
+		return;
+	case 'S':
+		session_sync(session);
+		return;
+	case 'H':
+	case 'd':
+	case 'c':
+	case 'f':
+		return;
+	case 'X':
+		session->is_closing = true;
+		return;
+	}
+	sim_fail("session %u: a message of type %c (%d)", session->pid, type, type);
+}
