@@ -355,7 +355,7 @@ static void relay_throttle(struct core *core, struct client *client)
 {
 	bool is_full;
 
-	if (client->state != CLIENT_READY)
+	if (client->state != CLIENT_READY || client->is_leaving)
 		return;
 	is_full = client->in.bytes > LIMIT_HELD_BYTES;
 	if (!client->is_waiting && client->lease.state == LEASE_HELD &&

@@ -139,6 +139,13 @@ void sim_client_executes(unsigned id, unsigned seq, bool again)
 	client->last_executed = seq;
 }
 
+void sim_client_synced(unsigned id)
+{
+	struct sim_client *client = clients[sim_client_get(id)->id - 1];
+
+	client->last_synced = client->last_executed;
+}
+
 /* ---- life ---- */
 
 bool sim_client_is_gone(const struct sim_client *client)
@@ -375,7 +382,10 @@ void sim_client_check_waiting(void)
 		if (client->stall_ns > sim_now_ns() || client->think_ns > sim_now_ns())
 			clients[i]->moved_ns = sim_elapsed_ns();
 		if (sim_elapsed_ns() - client->moved_ns > CLIENT_PATIENCE_S * NS_PER_S)
-			sim_fail("C%u waits without end, in phase %d, with %u units open", client->id, client->phase,
-				client->units_open);
+			sim_fail("C%u waits without end, in phase %d, with %u units open, step %d of C%u.%u, %zu bytes to send, "
+				 "%zu to read", client->id, client->phase, client->units_open,
+				client->step_count > 0 ? (int)client->steps[client->step_begin].kind : -1, client->id,
+				client->step_count > 0 ? client->steps[client->step_begin].statement.seq : 0,
+				client->out.len, sim_conn_readable(client->conn));
 	}
 }

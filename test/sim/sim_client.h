@@ -49,5 +49,7 @@ unsigned sim_client_port(unsigned id);
 bool sim_client_has_cancelled(unsigned id);
 /* A request begins to run at a server: once, and in order. `again`: more of the same portal. */
 void sim_client_executes(unsigned id, unsigned seq, bool again);
+/* A batch of that client has reached its Sync without an error: what it did is kept. */
+void sim_client_synced(unsigned id);
 
 #endif

@@ -66,7 +66,8 @@ struct sim_client {
 
 	char status, predicted; /* of the transaction: as told, as it will be */
 	bool is_lost;        /* in this unit its server was lost */
-	unsigned next_seq, last_executed;
+	unsigned next_seq, last_executed, last_synced;
+	unsigned batch_seq; /* of the unit's last Execute that was answered; 0 if it failed */
 	unsigned pid;
 	uint8_t key[32];
 	size_t key_len;

@@ -129,6 +129,7 @@ static void session_set_name(struct sim_session *session, const char *name)
 static void session_end_query(struct sim_session *session)
 {
 	session->in_query = false;
+	session->batch_owner = 0; /* a Query ends an implicit transaction, too */
 	sim_bytes_free(&session->query);
 	session_ready(session);
 }
@@ -408,6 +409,8 @@ static bool session_hidden(struct sim_session *session)
 	const struct sim_bytes *text = &session->query;
 	bool is_cleaning = session_text_is(text, "ROLLBACK") || session_text_is(text, "DISCARD ALL");
 
+	SIM_CHECK(session->batch_owner == 0, "the pooler asks in the unfinished batch of C%u, session %u",
+		session->batch_owner, session->pid);
 	if (session_text_is(text, "refused")) {
 		session_fail(session, "42601", "syntax error at or near \"refused\"");
 		return true;
@@ -648,6 +651,8 @@ static void session_close(struct sim_session *session, struct reader *reader)
 
 static void session_sync(struct sim_session *session)
 {
+	if (session->batch_owner && !session->is_skipping)
+		sim_client_synced(session->batch_owner);
 	session->is_skipping = false;
 	session->batch_owner = 0;
 	if (session->status == 'I')

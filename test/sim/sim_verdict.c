@@ -177,6 +177,7 @@ static void verdict_error(struct sim_client *client, const uint8_t *body, size_t
 	verdict_error_kind(client, step, &fields);
 	if (client->status == 'T')
 		client->status = 'E';
+	client->batch_seq = 0;
 	while (client_step(client)->kind != STEP_READY) {
 		client->step_begin++;
 		client->step_count--;
@@ -290,6 +291,8 @@ static void verdict_complete(struct sim_client *client, struct step *step, const
 	if (step->request_bytes > 64 * 1024)
 		sim_reached(REACH_LARGE_REQUEST);
 	client->has_noticed = false;
+	if (step->kind == STEP_EXECUTE)
+		client->batch_seq = step->statement.seq;
 	verdict_next(client);
 }
 
@@ -309,6 +312,10 @@ static void verdict_ready(struct sim_client *client, struct step *step, const ui
 	VERDICT(client, step->kind == STEP_READY && len == 1 && !step->owes_sync, "ReadyForQuery out of place");
 	if (body[0] != client->status && !(client->is_lost && body[0] == 'I'))
 		sim_fail("C%u: status %c instead of %c", client->id, body[0], client->status);
+	if (client->batch_seq > client->last_synced)
+		sim_fail("C%u: the batch of C%u.%u seems to have succeeded, but no server has seen its Sync", client->id,
+			client->id, client->batch_seq);
+	client->batch_seq = 0;
 	client->status = (char)body[0];
 	client->is_lost = false;
 	client->units_open--;
