@@ -162,7 +162,7 @@ void lease_answered(struct core *core, struct lease *lease, char status)
 	struct server *server = lease->server;
 	struct pool_stats *stats = &lease->pool->stats;
 	bool kept = lease->keeps || status != 'I' || lease->is_mid_request ||
-		!pending_empty(&server->pending);
+		!pending_empty(&server->pending) || server->pending.is_open;
 
 	if (unlikely(lease->is_trial)) {
 		lease->events->answered(core, lease, status, true);
@@ -208,7 +208,7 @@ void lease_abandon(struct core *core, struct lease *lease)
 		server_close(core, server, "its client left in the middle of a request");
 		return;
 	}
-	if (!pending_empty(pending) || pending->skipping || !answers_at_border(server)) {
+	if (!pending_empty(pending) || pending->skipping || pending->is_open || !answers_at_border(server)) {
 		if (recovery != RECOVERY_RECOVER) {
 			core_count(core, METRIC_force_closed);
 			server_close(core, server, "its client left before the answer");

@@ -25,6 +25,8 @@ void pending_push(struct pending *pending, enum pending_kind kind, unsigned flag
 	}
 	if (pending->copying && kind == PENDING_SYNC)
 		return;
+	if (kind != PENDING_COPY_END)
+		pending->is_open = pending_is_extended(kind);
 	CHECK(pending->count < LIMIT_PENDING);
 	*pending_at(pending, pending->count++) = (struct pending_entry){(uint8_t)kind, (uint8_t)flags};
 }
@@ -86,7 +88,7 @@ void pending_copy_in(struct pending *pending)
 void pending_reset(struct pending *pending)
 {
 	pending->first = pending->count = 0;
-	pending->skipping = pending->copying = false;
+	pending->skipping = pending->copying = pending->is_open = false;
 }
 
 bool pending_owes_ready(const struct pending *pending)

@@ -40,6 +40,7 @@ struct pending {
 	uint32_t first, count;
 	bool skipping; /* the server skips everything until the next Sync, which has not been sent yet */
 	bool copying;  /* the server takes COPY data and ignores Sync until the copy ends */
+	bool is_open;  /* a batch of the extended protocol was begun and has no Sync yet: it may hold a transaction */
 	struct pending_entry entries[LIMIT_PENDING];
 };
 

@@ -122,7 +122,7 @@ static struct sim_statement script_statement(struct sim_client *client, enum sim
 			statement.a = (unsigned)sim_between(1000, 5000);
 		break;
 	case SIM_SLEEP:
-		statement.a = (unsigned)sim_between(1, sim_percent(90) ? 50 : 1500);
+		statement.a = (unsigned)sim_between(1, client->is_strict || sim_percent(90) ? 50 : 1500);
 		statement.b = SIM_ROW_LEAST;
 		break;
 	case SIM_SET_NAME:
