@@ -418,8 +418,12 @@ static void check_identity(struct resolve *resolve, const struct config_user *us
 }
 
 /* What a user may not do yet, said to its clients; NULL: nothing. */
-static const char *user_refusal(const struct config_user *user)
+static const char *user_refusal(const struct config *config, const struct config_user *user)
 {
+	enum tls_verify verify = config->general.tls_verify;
+
+	if (verify == TLS_VERIFY_CA || verify == TLS_VERIFY_FULL)
+		return "tls_verify asks for TLS to the server, which is not supported yet";
 	if (user->server_auth != SERVER_AUTH_PASSWORD)
 		return "this user's server_auth is not supported yet";
 	if (user->replication_mode)
@@ -531,7 +535,7 @@ static int add_pool(struct resolve *resolve, const struct config_user *user,
 		.user = user->name,
 		.passwords = secrets->all,
 		.password_count = secrets->count,
-		.refused = cluster->refused != NULL ? cluster->refused : user_refusal(user),
+		.refused = cluster->refused != NULL ? cluster->refused : user_refusal(resolve->config, user),
 		.host = target->host,
 		.port = target->port,
 		.server_database =

@@ -9,7 +9,6 @@
 #include "core/config.h"
 #include "core/errors.h"
 #include "core/options.h"
-#include "protocol/frame.h"
 #include "protocol/sqlstate.h"
 #include "router/command.h"
 
@@ -399,10 +398,10 @@ static void console_show(
 	case CONSOLE_SHOW_COUNT:
 		UNREACHABLE();
 	}
-	if (!command->describes)
+	if (command->describes)
+		rows_only_columns(&rows);
+	else
 		rows_complete(&rows, "SHOW");
-	else if (rows.len == 0 || rows.bytes[0] != SERVER_ROW_DESCRIPTION)
-		rows_no_data(&rows);
 	console_send(core, command, &rows);
 }
 

@@ -136,6 +136,16 @@ void rows_fault(struct rows *rows, char type, const struct fault *fault)
 	rows_bytes(rows, message, len);
 }
 
+void rows_only_columns(struct rows *rows)
+{
+	if (rows->len > 0 && rows->bytes[0] == SERVER_ROW_DESCRIPTION) {
+		rows->len = frame_u32(rows->bytes + 1) + 1;
+	} else {
+		rows->len = 0;
+		rows_no_data(rows);
+	}
+}
+
 void rows_append(struct rows *rows, const struct rows *others)
 {
 	if (others->len > 0)

@@ -36,6 +36,9 @@ void rows_complete(struct rows *rows, const char *tag);
 void rows_fault(struct rows *rows, char type, const struct fault *fault);
 void rows_clear(struct rows *rows);
 
+/* Cuts a result down to what Describe answers: its RowDescription, or NoData if it has none. */
+void rows_only_columns(struct rows *rows);
+
 /* Appends what another one has. */
 void rows_append(struct rows *rows, const struct rows *others);
 

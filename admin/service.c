@@ -81,7 +81,10 @@ static void worker_drain_turn(struct core *core)
 	struct worker *worker = container_of(core, struct worker, core);
 	struct letter letter = {.kind = LETTER_DRAINED, .number = core->index};
 
-	if (worker->is_drained || !router_idle(core) || !listener_all_stopped(core))
+	if (worker->is_drained || !router_idle(core))
+		return;
+	listener_stop_all(core);
+	if (!listener_all_stopped(core))
 		return;
 	if (!worker->pools_drained) {
 		worker->pools_drained = true;
@@ -95,7 +98,7 @@ static void worker_drain_turn(struct core *core)
 
 static void worker_drain(struct core *core, const struct letter *letter)
 {
-	listener_stop_all(core);
+	/* it goes on accepting: who comes now is told why it cannot stay */
 	core->each_turn = worker_drain_turn;
 	router_drain(core, (enum drain_mode)letter->number);
 }

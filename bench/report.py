@@ -64,7 +64,7 @@ def share(value, of):
 
 
 HEAD = ('', 'cost', '+-%', '/PgB', '/floor', 'rate', 'p50 us', 'p99 us', 'sys', 'switch', 'target', '')
-HEAD_IDLE = (*HEAD[:6], 'CPU %', 'kernel B', '', '', *HEAD[10:])
+HEAD_IDLE = (*HEAD[:6], 'CPU %', 'kern B', '', '', '', '', *HEAD[12:])
 WIDTHS = (14, 9, 4, 6, 6, 9, 8, 8, 7, 7, 7, 5)
 
 
@@ -85,9 +85,10 @@ def verdict(row, pooler, cell, bouncer):
 def middle(cell, syscalls):
     """The columns between the rate and the target."""
     if cell['idle_cpu'] is not None:
-        return number(cell['idle_cpu'] * 100, 2), number(cell['kernel'], 0), '', ''
+        return number(cell['idle_cpu'] * 100, 2), number(cell['kernel'], 0), '', '', '', ''
     return (number(cell['p50_us'], 0), number(cell['p99_us'], 0), number(syscalls, 2),
-            number(cell['switches'], 3))
+            number(cell['switches'], 3), number(cell['pooler_cpus'], 2),
+            number(cell['peer_cpus'], 2))
 
 
 def print_row(row, cells, syscalls):

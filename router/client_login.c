@@ -282,10 +282,6 @@ static void login_settle(struct core *core, struct client *client)
 		client_console_start(core, client);
 		return;
 	}
-	if (core->router->is_draining) {
-		client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
-		return;
-	}
 	if (!client->pool) {
 		snprintf(text, sizeof text, "database \"%.63s\" does not exist", login->startup.database);
 		client_fatal_text(core, client, SQLSTATE_INVALID_CATALOG_NAME, text);
@@ -416,6 +412,10 @@ static void login_session(struct core *core, struct client *client)
 	if (startup->replication != STARTUP_REPLICATION_NONE) {
 		client_fatal_text(core, client, SQLSTATE_FEATURE_NOT_SUPPORTED,
 			"replication connections do not go through pgring yet: connect to the server itself");
+		return;
+	}
+	if (core->router->is_draining) {
+		client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
 		return;
 	}
 	login_find_user(core, client);

@@ -181,6 +181,7 @@ static void client_dial(struct sim_client *client)
 		return;
 	}
 	client->conn = sim_net_dial(listener);
+	client->still_ns = sim_now_ns() - sim_elapsed_ns();
 	client_moved(client);
 	if (!client->conn) {
 		client->start_ns = sim_now_ns() + 10 * NS_PER_MS;

@@ -75,6 +75,7 @@ struct sim_client {
 	size_t answer_bytes;
 
 	uint64_t start_ns, stall_ns, think_ns;
+	uint64_t still_ns;   /* how long the machine had stood still when it dialled */
 	uint64_t moved_ns;   /* elapsed time when something last came or went */
 };
 

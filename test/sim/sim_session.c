@@ -422,6 +422,8 @@ static bool session_hidden(struct sim_session *session)
 		session_fail(session, "53200", "out of memory, for the pooler");
 		return true;
 	}
+	if (sim_fault(FAULT_POOLER_WAITS))
+		session->busy_until_ns = sim_now_ns() + sim_between(100, 6000) * NS_PER_MS;
 	if (session_text_is(text, "ROLLBACK")) {
 		session->status = 'I';
 		session->owner = 0;

@@ -432,6 +432,7 @@ void sim_verdict_message(struct sim_client *client, char type, const uint8_t *bo
 void sim_verdict_ended(struct sim_client *client)
 {
 	bool is_cut = client->conn->actor_is_reset;
+	bool has_stood_still = sim_now_ns() - sim_elapsed_ns() != client->still_ns;
 
 	if (client->phase == PHASE_TOLD || client->phase == PHASE_LEAVING || client->phase == PHASE_CANCEL)
 		return;
@@ -439,6 +440,9 @@ void sim_verdict_ended(struct sim_client *client)
 		sim_reached(REACH_CUT_OFF);
 	if (sim_verdict_is_peaceful(client) && !client->babbles)
 		sim_fail("C%u: its connection ends in peaceful times", client->id);
-	if (!is_cut && !client->is_slow && !client->babbles && !sim_client_expects_shutdown())
+	/* In the middle of a message nothing can be said; who is slow to read does not get all. */
+	if (client->in.len > 0)
+		sim_reached(REACH_CUT_SHORT);
+	else if (!is_cut && !client->is_slow && !has_stood_still && !client->babbles && !sim_client_expects_shutdown())
 		sim_fail("C%u: its connection ends without a word", client->id);
 }

@@ -359,12 +359,12 @@ def abandon_unread_pipeline_with_transaction(wire):
 
 
 def abandon_running_query(wire):
-    wire.send(query("SELECT 'abandoned', pg_sleep(3)"))
+    wire.send(query("SELECT 'abandoned', pg_sleep(1.5)"))
     time.sleep(0.1)
 
 
 def abandon_running_query_in_transaction(wire):
-    wire.send(query("BEGIN; INSERT INTO lines (line) VALUES ('abandoned'); SELECT pg_sleep(3)"))
+    wire.send(query("BEGIN; INSERT INTO lines (line) VALUES ('abandoned'); SELECT pg_sleep(1.5)"))
     time.sleep(0.1)
 
 
@@ -415,6 +415,21 @@ def test_abandoned(pooler_of_one, postgres, way, goodbye, mode):
     assert postgres.sql("SELECT line FROM lines UNION ALL SELECT b FROM pairs") == []
 
 
+@pytest.mark.parametrize("mode", ("transaction", "session"))
+@pytest.mark.parametrize("way", ("in_transaction", "failed_transaction", "transaction_with_locks", "copy_in", "copy_in_extended", "batch_without_sync", "suspended_portal",
+                                 "half_a_batch_in_transaction"))
+def test_abandoned_locks_are_released(pooler_of_one, postgres, way, mode):
+    """At once, not only when the next client comes: nobody may wait for a transaction whose client has gone."""
+    postgres.sql("SELECT wire_reset()")
+    leaver = pooler_of_one(mode).connect()
+    WAYS[way](leaver)
+    assert postgres.server_pids(USER)
+    leaver.drop()
+    wait_until(lambda: postgres.value("SELECT count(*) FROM pg_stat_activity WHERE usename = '%s' AND (state <> 'idle' OR backend_xid IS NOT NULL)" % USER) == "0",
+               3, "the end of the abandoned transaction")
+    assert postgres.sql("SELECT line FROM lines UNION ALL SELECT b FROM pairs") == []
+
+
 @pytest.fixture(scope="module")
 def pooler_of_one(postgres):
     """One pooler with a pool of one for each mode. If it dies, the next test gets another."""
@@ -424,7 +439,7 @@ def pooler_of_one(postgres):
         if mode in running and not running[mode].process.alive():
             running.pop(mode).finish()
         if mode not in running:
-            running[mode] = harness.POOLERS[harness.TARGET](postgres, general={"pooler_mode": mode, "default_pool_size": 1}).start()
+            running[mode] = harness.POOLERS[harness.TARGET](postgres, general={"pooler_mode": mode, "default_pool_size": 1, "checkout_timeout": 3000}).start()
         return running[mode]
 
     yield get
