@@ -264,7 +264,7 @@ static void open_all(void)
 	load.stage = OPENING;
 	while (!child_stopping && child_now_ns() < end_ns && load.all.lost < LOST_MAX &&
 		(load.ready < load.connections || load.busy > 0)) {
-		while (load.opened < load.connections && load.opening < OPENING_AT_ONCE)
+		while (load.opened < load.connections && load.opening + load.busy < OPENING_AT_ONCE)
 			open_client(&load.clients[load.opened++]);
 		turn(end_ns);
 	}

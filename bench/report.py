@@ -63,9 +63,10 @@ def share(value, of):
     return f'{value / of:.2f}' if of and value is not None else '-'
 
 
-HEAD = ('', 'cost', '+-%', '/PgB', '/floor', 'rate', 'p50 us', 'p99 us', 'sys', 'switch', 'target', '')
+HEAD = ('', 'cost', '+-%', '/PgB', '/floor', 'rate', 'p50 us', 'p99 us', 'sys', 'switch', 'busy',
+        'peers', 'target', '')
 HEAD_IDLE = (*HEAD[:6], 'CPU %', 'kern B', '', '', '', '', *HEAD[12:])
-WIDTHS = (14, 9, 4, 6, 6, 9, 8, 8, 7, 7, 7, 5)
+WIDTHS = (12, 7, 4, 5, 6, 7, 7, 7, 7, 7, 5, 5, 6, 5)
 
 
 def line(cells):

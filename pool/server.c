@@ -191,12 +191,12 @@ void server_login_done(struct core *core, struct server *server)
 void server_login_failed(struct core *core, struct server *server, const struct fault *fault)
 {
 	struct pool *pool = server->pool;
-	bool by_password = strcmp(fault->sqlstate, SQLSTATE_INVALID_PASSWORD) == 0 &&
-		server->password + 1 < pool->config->server_password_count;
+	bool is_refused = strcmp(fault->sqlstate, SQLSTATE_INVALID_PASSWORD) == 0;
+	bool by_password = is_refused && server->password + 1 < pool->config->server_password_count;
 
 	core_count(core, METRIC_connect_failures);
-	if (by_password && server->password == pool->password)
-		pool->password = server->password + 1; /* the next one may be good */
+	if (is_refused && server->password == pool->password)
+		pool->password = by_password ? server->password + 1 : 0; /* the next one may be good */
 	server_close(core, server, fault->message);
 	pool_server_failed(core, pool, fault, by_password);
 }

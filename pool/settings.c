@@ -4,6 +4,7 @@
 #include "pool/pool.h"
 #include "protocol/frame.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,13 +21,31 @@ static bool settings_equal(const struct params *a, const struct params *b)
 	return true;
 }
 
+/* FNV-1a over names and values, the same for every order of the parameters. */
+static uint64_t settings_hash(const struct params *params)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < params->count; i++) {
+		uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+		for (const char *at = params->items[i].name; *at; at++)
+			hash = (hash ^ (uint64_t)tolower((unsigned char)*at)) * UINT64_C(0x100000001b3);
+		for (const char *at = params->items[i].value; *at; at++)
+			hash = (hash ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
+		sum += hash;
+	}
+	return sum;
+}
+
 struct settings *settings_share(struct pool *pool, const struct params *wanted)
 {
 	struct settings *settings;
+	uint64_t hash = settings_hash(wanted);
 
 	list_each(link, &pool->settings) {
 		settings = container_of(link, struct settings, link);
-		if (settings_equal(&settings->wanted, wanted)) {
+		if (settings->hash == hash && settings_equal(&settings->wanted, wanted)) {
 			settings->users++;
 			return settings;
 		}
@@ -34,6 +53,7 @@ struct settings *settings_share(struct pool *pool, const struct params *wanted)
 	settings = calloc(1, sizeof *settings);
 	CHECK(settings);
 	params_copy(&settings->wanted, wanted);
+	settings->hash = hash;
 	settings->users = 1;
 	list_init(&settings->link);
 	list_push_front(&pool->settings, &settings->link);

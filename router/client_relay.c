@@ -1,7 +1,7 @@
 /* A session at work: each message of the client is decided on and sent to its server, or answered here.
  *
  * The fast path walks the received bytes where they are and passes them on in runs. What is incomplete, or has to wait for a server,
- * is kept in client->in and goes message by message. Source: PostgreSQL manual, "Message Flow".
+ * is copied to client->in, so that it holds no receive buffer, and goes message by message. Source: PostgreSQL manual, "Message Flow".
  */
 #include "router/client.h"
 
@@ -383,8 +383,7 @@ static void relay_input(struct core *core, struct client *client)
 }
 
 /* Adds as many bytes to the incomplete message in client->in as it lacks. Returns how many were taken. */
-static size_t relay_complete(struct core *core, struct client *client, const struct span *span,
-	const uint8_t *at, size_t len)
+static size_t relay_complete(struct core *core, struct client *client, const uint8_t *at, size_t len)
 {
 	uint8_t head[FRAME_HEAD];
 	struct frame frame;
@@ -399,7 +398,7 @@ static size_t relay_complete(struct core *core, struct client *client, const str
 	if (frame_read(frame_from_client, head, sizeof head, &frame) == FRAME_DONE &&
 		frame.how != FRAME_PASS && client->in.bytes < frame.bytes) {
 		n = frame.bytes - client->in.bytes < len - taken ? frame.bytes - client->in.bytes : len - taken;
-		chain_borrow(core, &client->in, span, at + taken, n);
+		chain_copy(core, &client->in, at + taken, n);
 		taken += n;
 	}
 	relay_input(core, client);
@@ -492,16 +491,16 @@ static void relay_take_span(struct core *core, struct client *client, const stru
 		if (client->is_leaving)
 			return;
 		if (client->is_waiting) {
-			chain_borrow(core, &client->in, span, at, (size_t)(end - at));
+			chain_copy(core, &client->in, at, (size_t)(end - at));
 			return;
 		}
 		if (client->in.bytes > 0) {
-			at += relay_complete(core, client, span, at, (size_t)(end - at));
+			at += relay_complete(core, client, at, (size_t)(end - at));
 			continue;
 		}
 		at += relay_span(core, client, span, at);
 		if (at < end && client->state == CLIENT_READY && !client->is_waiting) {
-			chain_borrow(core, &client->in, span, at, (size_t)(end - at));
+			chain_copy(core, &client->in, at, (size_t)(end - at));
 			relay_input(core, client); /* it may be large enough to be streamed */
 			return;
 		}

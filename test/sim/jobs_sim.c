@@ -49,6 +49,7 @@ int jobs_submit(struct core *core, struct job *job)
 	if (sim_fault(FAULT_JOB_SLOW))
 		submitted->due_ns += sim_between(1, 300) * NS_PER_MS;
 	list_push_back(&jobs, &submitted->link);
+	core->jobs_out++;
 	return 0;
 }
 
@@ -56,6 +57,8 @@ void jobs_done(struct core *core, const struct letter *letter)
 {
 	struct job *job = letter->a;
 
+	CHECK(core->jobs_out > 0);
+	core->jobs_out--;
 	job->done(core, job);
 }
 
@@ -63,7 +66,7 @@ static struct submitted *jobs_sim_next(void)
 {
 	struct submitted *next = NULL;
 
-	list_each(link, &jobs) {
+	list_each (link, &jobs) {
 		struct submitted *submitted = container_of(link, struct submitted, link);
 
 		if (!next || submitted->due_ns < next->due_ns)

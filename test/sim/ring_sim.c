@@ -46,7 +46,7 @@ struct operation {
 	unsigned piece_count;
 	uint8_t *copy; /* SEND: what the memory held when it was handed over */
 	const struct sockaddr *address;
-	uint64_t due_ns; /* CONNECT: not before */
+	uint64_t due_ns;     /* CONNECT: not before */
 	enum ring_op target; /* CANCEL */
 	unsigned member;     /* the message to another ring */
 	bool is_message, is_cancelled, hangs;
@@ -79,34 +79,42 @@ struct ring {
 
 static struct ring *rings[LIMIT_MEMBERS];
 
-static const char *const op_names[] = {[RING_RECV] = "recv", [RING_RECV_INTO] = "recv-into",
-	[RING_SEND] = "send", [RING_CONNECT] = "connect", [RING_ACCEPT] = "accept", [RING_CANCEL] = "cancel",
-	[RING_WAKE] = "wake", [RING_SIGNAL] = "signal", [RING_CLOSE] = "close"};
+static const char *const op_names[] = {[RING_RECV] = "recv",
+	[RING_RECV_INTO] = "recv-into",
+	[RING_SEND] = "send",
+	[RING_CONNECT] = "connect",
+	[RING_ACCEPT] = "accept",
+	[RING_CANCEL] = "cancel",
+	[RING_WAKE] = "wake",
+	[RING_SIGNAL] = "signal",
+	[RING_CLOSE] = "close"};
 
 /* ---- completing ---- */
 
-static struct ring_completion *ring_complete(struct ring *ring, enum ring_op op, uint32_t slot,
-	uint32_t generation, int32_t result)
+static struct ring_completion *ring_complete(
+	struct ring *ring, enum ring_op op, uint32_t slot, uint32_t generation, int32_t result)
 {
 	struct done *done = calloc(1, sizeof *done);
 
 	CHECK(done);
 	list_init(&done->link);
-	done->completion = (struct ring_completion){.op = op, .slot = slot, .generation = generation,
-		.result = result};
+	done->completion = (struct ring_completion){
+		.op = op, .slot = slot, .generation = generation, .result = result};
 	list_push_back(&ring->done, &done->link);
 	ring->done_count++;
 	return &done->completion;
 }
 
-static struct ring_completion *operation_complete(struct ring *ring, const struct operation *op,
-	int32_t result, bool more)
+static struct ring_completion *operation_complete(
+	struct ring *ring, const struct operation *op, int32_t result, bool more)
 {
-	struct ring_completion *completion = ring_complete(ring, op->op, op->slot, op->generation, result);
+	struct ring_completion *completion =
+		ring_complete(ring, op->op, op->slot, op->generation, result);
 
 	completion->more = more;
-	sim_trace("core %u: %s fd %d slot %u -> %d%s%s", ring->core->index, op_names[op->op], op->fd, op->slot,
-		result, more ? " more" : "", op->is_cancelled ? " (cancelled)" : "");
+	sim_trace("core %u: %s fd %d slot %u -> %d%s%s", ring->core->index, op_names[op->op],
+		op->fd, op->slot, result, more ? " more" : "",
+		op->is_cancelled ? " (cancelled)" : "");
 	return completion;
 }
 
@@ -120,7 +128,8 @@ static uint8_t *buffer_bytes(const struct ring *ring, uint16_t buffer)
 static void buffers_publish(struct ring *ring)
 {
 	for (unsigned i = 0; i < ring->given_count; i++) {
-		uint16_t buffer = ring->order[(ring->order_begin + ring->kernel_count + i) % ring->buffer_count];
+		uint16_t buffer = ring->order[(ring->order_begin + ring->kernel_count + i) %
+					      ring->buffer_count];
 
 		CHECK(ring->buffers[buffer].place == BUFFER_GIVEN);
 		ring->buffers[buffer].place = BUFFER_KERNEL;
@@ -134,7 +143,8 @@ static void buffer_give(struct ring *ring, uint16_t buffer)
 	memset(buffer_bytes(ring, buffer), 0xdd, LIMIT_BUFFER_BYTES); /* it is the kernel's now */
 	BUFFER_HIDE(buffer_bytes(ring, buffer), LIMIT_BUFFER_BYTES);
 	ring->buffers[buffer].place = BUFFER_GIVEN;
-	ring->order[(ring->order_begin + ring->kernel_count + ring->given_count) % ring->buffer_count] = buffer;
+	ring->order[(ring->order_begin + ring->kernel_count + ring->given_count) %
+		    ring->buffer_count] = buffer;
 	ring->given_count++;
 	ring->free_count++;
 }
@@ -173,7 +183,8 @@ static uint16_t buffers_fill(struct ring *ring, struct sim_socket *socket, size_
 	return first;
 }
 
-unsigned ring_spans(struct ring *ring, const struct ring_completion *completion, struct span *ret_spans)
+unsigned ring_spans(
+	struct ring *ring, const struct ring_completion *completion, struct span *ret_spans)
 {
 	uint16_t buffer = completion->buffer;
 	unsigned count = 0;
@@ -187,7 +198,8 @@ unsigned ring_spans(struct ring *ring, const struct ring_completion *completion,
 		at->place = BUFFER_HELD;
 		at->holders = 1;
 		ring->free_count--;
-		ret_spans[count++] = (struct span){buffer_bytes(ring, buffer), at->len, buffer, NULL};
+		ret_spans[count++] =
+			(struct span){buffer_bytes(ring, buffer), at->len, buffer, NULL};
 		buffer = at->next;
 	}
 	return count;
@@ -195,7 +207,8 @@ unsigned ring_spans(struct ring *ring, const struct ring_completion *completion,
 
 void ring_buffer_hold(struct ring *ring, uint16_t buffer)
 {
-	SIM_CHECK(ring->buffers[buffer].place == BUFFER_HELD, "a buffer that is the kernel's is held");
+	SIM_CHECK(ring->buffers[buffer].place == BUFFER_HELD,
+		"a buffer that is the kernel's is held");
 	ring->buffers[buffer].holders++;
 }
 
@@ -228,7 +241,8 @@ static bool progress_over(struct ring *ring, struct operation *op, int error)
 {
 	struct ring_completion *completion = operation_complete(ring, op, error, false);
 
-	if (op->op == RING_RECV && error == 0 && ring->kernel_count > 0 && sim_fault(FAULT_EOF_WITH_BUFFER)) {
+	if (op->op == RING_RECV && error == 0 && ring->kernel_count > 0 &&
+		sim_fault(FAULT_EOF_WITH_BUFFER)) {
 		completion->buffered = true;
 		completion->buffer = buffers_fill(ring, op->socket, 0);
 	}
@@ -299,7 +313,8 @@ static void send_some(struct ring *ring, struct operation *op, size_t len)
 		}
 		n = piece->iov_len - skip < len ? piece->iov_len - skip : len;
 		SIM_CHECK(memcmp((uint8_t *)piece->iov_base + skip, op->copy + op->sent, n) == 0,
-			"core %u: the memory of a send in flight was changed, fd %d", ring->core->index, op->fd);
+			"core %u: the memory of a send in flight was changed, fd %d",
+			ring->core->index, op->fd);
 		sim_net_send(op->socket, (uint8_t *)piece->iov_base + skip, n);
 		op->sent += n;
 		len -= n;
@@ -444,10 +459,11 @@ static void operation_free(struct operation *op)
 
 static void submit_cancel(struct ring *ring, const struct operation *cancel)
 {
-	list_each(link, &ring->in_flight) {
+	list_each (link, &ring->in_flight) {
 		struct operation *op = container_of(link, struct operation, link);
 
-		if (op->op == cancel->target && op->slot == cancel->slot && op->generation == cancel->generation)
+		if (op->op == cancel->target && op->slot == cancel->slot &&
+			op->generation == cancel->generation)
 			op->is_cancelled = true;
 	}
 }
@@ -513,8 +529,8 @@ static void ring_submit(struct ring *ring)
 	}
 }
 
-static struct operation *operation_new(struct ring *ring, enum ring_op kind, int fd, uint32_t slot,
-	uint32_t generation)
+static struct operation *operation_new(
+	struct ring *ring, enum ring_op kind, int fd, uint32_t slot, uint32_t generation)
 {
 	struct operation *op = calloc(1, sizeof *op);
 
@@ -535,7 +551,8 @@ void ring_recv(struct ring *ring, int fd, uint32_t slot, uint32_t generation)
 	(void)operation_new(ring, RING_RECV, fd, slot, generation);
 }
 
-void ring_recv_into(struct ring *ring, int fd, void *bytes, size_t len, uint32_t slot, uint32_t generation)
+void ring_recv_into(
+	struct ring *ring, int fd, void *bytes, size_t len, uint32_t slot, uint32_t generation)
 {
 	struct operation *op = operation_new(ring, RING_RECV_INTO, fd, slot, generation);
 
@@ -543,15 +560,16 @@ void ring_recv_into(struct ring *ring, int fd, void *bytes, size_t len, uint32_t
 	op->len = len;
 }
 
-void ring_send(struct ring *ring, int fd, const void *bytes, size_t len, uint32_t slot, uint32_t generation)
+void ring_send(struct ring *ring, int fd, const void *bytes, size_t len, uint32_t slot,
+	uint32_t generation)
 {
 	struct iovec piece = {(void *)(uintptr_t)bytes, len};
 
 	ring_sendv(ring, fd, &piece, 1, slot, generation);
 }
 
-void ring_sendv(struct ring *ring, int fd, const struct iovec *pieces, unsigned count, uint32_t slot,
-	uint32_t generation)
+void ring_sendv(struct ring *ring, int fd, const struct iovec *pieces, unsigned count,
+	uint32_t slot, uint32_t generation)
 {
 	struct operation *op = operation_new(ring, RING_SEND, fd, slot, generation);
 
@@ -563,8 +581,8 @@ void ring_sendv(struct ring *ring, int fd, const struct iovec *pieces, unsigned 
 	SIM_CHECK(op->len > 0, "an empty send");
 }
 
-void ring_connect(struct ring *ring, int fd, const struct sockaddr *address, socklen_t len, uint32_t slot,
-	uint32_t generation)
+void ring_connect(struct ring *ring, int fd, const struct sockaddr *address, socklen_t len,
+	uint32_t slot, uint32_t generation)
 {
 	struct operation *op = operation_new(ring, RING_CONNECT, fd, slot, generation);
 
@@ -616,7 +634,7 @@ static void ring_progress(struct ring *ring)
 	struct operation *ready[1024];
 	unsigned count = 0;
 
-	list_each(link, &ring->in_flight) {
+	list_each (link, &ring->in_flight) {
 		struct operation *op = container_of(link, struct operation, link);
 
 		if (count < array_len(ready) && operation_is_ready(ring, op))
@@ -671,7 +689,7 @@ bool ring_sim_is_ready(const struct ring *ring)
 {
 	if (ring->done_count > 0)
 		return true;
-	list_each(link, &ring->in_flight)
+	list_each (link, &ring->in_flight)
 		if (operation_is_ready(ring, container_of(link, struct operation, link)))
 			return true;
 	return false;
@@ -681,7 +699,7 @@ uint64_t ring_sim_deadline_ns(const struct ring *ring)
 {
 	uint64_t deadline_ns = ring->deadline_ns;
 
-	list_each(link, &ring->in_flight) {
+	list_each (link, &ring->in_flight) {
 		struct operation *op = container_of(link, struct operation, link);
 
 		if (op->op == RING_CONNECT && !op->hangs && op->due_ns < deadline_ns)
@@ -699,7 +717,7 @@ unsigned ring_sim_in_flight(const struct ring *ring)
 {
 	unsigned count = 0;
 
-	list_each(link, &ring->in_flight)
+	list_each (link, &ring->in_flight)
 		if (container_of(link, struct operation, link)->op != RING_WAKE)
 			count++;
 	return count;
@@ -713,8 +731,8 @@ static void ring_sim_wake(unsigned member)
 		rings[member]->wakes++;
 }
 
-int ring_open(struct core *core, const struct ring_options *options, struct ring **ret_ring, char *why,
-	size_t why_size)
+int ring_open(struct core *core, const struct ring_options *options, struct ring **ret_ring,
+	char *why, size_t why_size)
 {
 	struct ring *ring = calloc(1, sizeof *ring);
 
@@ -756,8 +774,8 @@ void ring_close(struct ring *ring)
 	while ((link = list_pop_front(&ring->done))) {
 		struct done *done = container_of(link, struct done, link);
 
-		SIM_CHECK(done->completion.op == RING_WAKE, "core %u: a completion is left at the end",
-			ring->core->index);
+		SIM_CHECK(done->completion.op == RING_WAKE,
+			"core %u: a completion is left at the end", ring->core->index);
 		free(done);
 	}
 	SIM_CHECK(ring->free_count == ring->buffer_count, "core %u: %u receive buffers are lost",

@@ -60,8 +60,9 @@ static void sim_seed(struct rand *rand, uint64_t seed)
 /* Faults that no client needs to notice. */
 static bool sim_is_harmless(enum sim_fault_kind kind)
 {
-	return kind <= FAULT_ACCEPT_STOPS || kind == FAULT_SERVER_DRIBBLES || kind == FAULT_SERVER_NOTICES ||
-		kind == FAULT_SERVER_SLOW_READER || kind == FAULT_CLIENT_DRIBBLES;
+	return kind <= FAULT_ACCEPT_STOPS || kind == FAULT_SERVER_DRIBBLES ||
+	       kind == FAULT_SERVER_NOTICES || kind == FAULT_SERVER_SLOW_READER ||
+	       kind == FAULT_CLIENT_DRIBBLES;
 }
 
 void sim_begin(uint64_t seed, struct sim_coverage *coverage, bool live)
@@ -77,7 +78,8 @@ void sim_begin(uint64_t seed, struct sim_coverage *coverage, bool live)
 		bool on = sim_percent(45);
 		uint64_t rate = sim_between(1, sim_faults[i].most);
 
-		if (on && !sim_excluded[i] && (!sim.is_peaceful || sim_is_harmless((enum sim_fault_kind)i)))
+		if (on && !sim_excluded[i] &&
+			(!sim.is_peaceful || sim_is_harmless((enum sim_fault_kind)i)))
 			sim.rates[i] = (uint16_t)rate;
 		if (sim.rates[i])
 			sim_trace("plan: %s %u", sim_faults[i].name, sim.rates[i]);
@@ -159,7 +161,8 @@ void sim_stand_still_ns(uint64_t ns)
 void sim_trace(const char *format, ...)
 {
 	char *line = sim.lines[sim.line_count++ % TRACE_LINES];
-	int len = snprintf(line, TRACE_COLUMNS, "%10.6f ", (double)(sim.now_ns - 1000 * NS_PER_S) / 1e9);
+	int len = snprintf(
+		line, TRACE_COLUMNS, "%10.6f ", (double)(sim.now_ns - 1000 * NS_PER_S) / 1e9);
 	va_list args;
 
 	va_start(args, format);
@@ -179,8 +182,8 @@ void sim_print_trace(void)
 	fprintf(stderr, "the last %d events:\n", TRACE_LINES);
 	for (uint64_t i = from; i < sim.line_count && !sim.is_live; i++)
 		fprintf(stderr, "%s\n", sim.lines[i % TRACE_LINES]);
-	fprintf(stderr, "seed %llu failed; replay: sim --seed %llu --trace\n", (unsigned long long)sim.seed,
-		(unsigned long long)sim.seed);
+	fprintf(stderr, "seed %llu failed; replay: sim --seed %llu --trace\n",
+		(unsigned long long)sim.seed, (unsigned long long)sim.seed);
 }
 
 void sim_fail(const char *format, ...)

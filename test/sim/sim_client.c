@@ -202,15 +202,15 @@ static void client_dial(struct sim_client *client)
 
 static bool client_wants_unit(const struct sim_client *client)
 {
-	return client->phase == PHASE_READY && client->units_left > 0 && client->units_open < client->depth &&
-		!client->holds && !client->babbles && client->out.len < CLIENT_OUT_ENOUGH &&
-		client->think_ns <= sim_now_ns();
+	return client->phase == PHASE_READY && client->units_left > 0 &&
+	       client->units_open < client->depth && !client->holds && !client->babbles &&
+	       client->out.len < CLIENT_OUT_ENOUGH && client->think_ns <= sim_now_ns();
 }
 
 static bool client_is_through(const struct sim_client *client)
 {
 	return client->phase == PHASE_READY && client->units_left == 0 && client->units_open == 0 &&
-		client->out.len == 0 && !client->babbles;
+	       client->out.len == 0 && !client->babbles;
 }
 
 static void client_write(struct sim_client *client)
@@ -248,7 +248,8 @@ static void client_messages(struct sim_client *client)
 		client->phase = PHASE_LOGIN;
 		if (sim_bytes_at(&client->in)[0] == 'E') /* an error is a valid answer, too */
 			break;
-		SIM_CHECK(sim_bytes_at(&client->in)[0] == 'N', "C%u: no N to its SSLRequest", client->id);
+		SIM_CHECK(sim_bytes_at(&client->in)[0] == 'N', "C%u: no N to its SSLRequest",
+			client->id);
 		sim_bytes_take(&client->in, 1);
 		sim_script_startup(client);
 	}
@@ -256,7 +257,8 @@ static void client_messages(struct sim_client *client)
 		const uint8_t *at = sim_bytes_at(&client->in);
 		size_t len = (size_t)frame_u32(at + 1) + 1;
 
-		SIM_CHECK(len >= FRAME_HEAD && len < 64 * 1024 * 1024, "C%u: a message of %zu bytes", client->id, len);
+		SIM_CHECK(len >= FRAME_HEAD && len < 64 * 1024 * 1024,
+			"C%u: a message of %zu bytes", client->id, len);
 		if (client->in.len < len)
 			return;
 		if (client->phase != PHASE_LEAVING)
@@ -273,13 +275,14 @@ static void client_asks_cancel(struct sim_client *client)
 	if (client->units_open > 0 && client->pid && sim_fault(FAULT_CLIENT_CANCELS)) {
 		client->cancels++;
 		sim_trace("C%u: asks to cancel", client->id);
-		client_cancel((unsigned)(client->pool - pools), client->pid, client->key, client->key_len);
+		client_cancel((unsigned)(client->pool - pools), client->pid, client->key,
+			client->key_len);
 	}
 	if (client->pid && sim_fault(FAULT_CLIENT_GUESSES)) {
 		for (size_t i = 0; i < sizeof key; i++)
 			key[i] = (uint8_t)sim_below(256);
-		client_cancel((unsigned)(client->pool - pools), client->pid + (unsigned)sim_below(3), key,
-			sim_percent(50) ? 4 : 32);
+		client_cancel((unsigned)(client->pool - pools),
+			client->pid + (unsigned)sim_below(3), key, sim_percent(50) ? 4 : 32);
 	}
 }
 
@@ -321,8 +324,9 @@ bool sim_client_is_ready(const struct sim_client *client)
 	if (client->phase == PHASE_BEFORE)
 		return client->start_ns <= sim_now_ns();
 	return sim_conn_readable(client->conn) > 0 || sim_conn_is_ended(client->conn) ||
-		(client->out.len > 0 && sim_conn_writable(client->conn) > 0) || client_wants_unit(client) ||
-		client_is_through(client) || (client->phase == PHASE_LEAVING && client->out.len == 0);
+	       (client->out.len > 0 && sim_conn_writable(client->conn) > 0) ||
+	       client_wants_unit(client) || client_is_through(client) ||
+	       (client->phase == PHASE_LEAVING && client->out.len == 0);
 }
 
 uint64_t sim_client_due_ns(const struct sim_client *client)
@@ -360,7 +364,8 @@ void sim_client_step(struct sim_client *client)
 		client->units_left--;
 		sim_script_unit(client);
 		if (!client->is_strict && sim_percent(20))
-			client->think_ns = sim_now_ns() + sim_between(1, sim_percent(90) ? 20 : 3000) * NS_PER_MS;
+			client->think_ns = sim_now_ns() +
+					   sim_between(1, sim_percent(90) ? 20 : 3000) * NS_PER_MS;
 	}
 	client_write(client);
 	client_read(client);
@@ -368,7 +373,8 @@ void sim_client_step(struct sim_client *client)
 	if (sim_conn_is_ended(client->conn)) {
 		sim_verdict_ended(client);
 		client_gone(client, false, "pgring has closed");
-	} else if (client_is_through(client) || (client->phase == PHASE_LEAVING && client->out.len == 0)) {
+	} else if (client_is_through(client) ||
+		   (client->phase == PHASE_LEAVING && client->out.len == 0)) {
 		client_leave(client);
 	}
 }
@@ -383,10 +389,16 @@ void sim_client_check_waiting(void)
 		if (client->stall_ns > sim_now_ns() || client->think_ns > sim_now_ns())
 			clients[i]->moved_ns = sim_elapsed_ns();
 		if (sim_elapsed_ns() - client->moved_ns > CLIENT_PATIENCE_S * NS_PER_S)
-			sim_fail("C%u waits without end, in phase %d, with %u units open, step %d of C%u.%u, %zu bytes to send, "
-				 "%zu to read", client->id, client->phase, client->units_open,
-				client->step_count > 0 ? (int)client->steps[client->step_begin].kind : -1, client->id,
-				client->step_count > 0 ? client->steps[client->step_begin].statement.seq : 0,
+			sim_fail("C%u waits without end, in phase %d, with %u units open, step %d "
+				 "of C%u.%u, %zu bytes to send, "
+				 "%zu to read",
+				client->id, client->phase, client->units_open,
+				client->step_count > 0 ? (int)client->steps[client->step_begin].kind
+						       : -1,
+				client->id,
+				client->step_count > 0
+					? client->steps[client->step_begin].statement.seq
+					: 0,
 				client->out.len, sim_conn_readable(client->conn));
 	}
 }

@@ -36,12 +36,12 @@ struct step {
 	struct sim_statement statement;
 	unsigned first_row, row_count; /* that this step will get */
 	unsigned rows;                 /* that have come */
-	bool has_begun;                /* RowDescription, CopyInResponse or CopyOutResponse has come */
-	bool has_ended;                /* CopyDone */
-	bool is_suspended;             /* it ends with PortalSuspended */
-	bool is_refused;               /* pgring must refuse it */
-	bool is_eager;                 /* its COPY data is on its way */
-	bool owes_sync;                /* READY: the Sync is sent once all before it is answered */
+	bool has_begun;    /* RowDescription, CopyInResponse or CopyOutResponse has come */
+	bool has_ended;    /* CopyDone */
+	bool is_suspended; /* it ends with PortalSuspended */
+	bool is_refused;   /* pgring must refuse it */
+	bool is_eager;     /* its COPY data is on its way */
+	bool owes_sync;    /* READY: the Sync is sent once all before it is answered */
 	bool is_multi;
 	size_t request_bytes;
 };
@@ -49,7 +49,7 @@ struct step {
 struct sim_client {
 	unsigned id;
 	const struct sim_pool *pool;
-	char name[16];       /* application_name, "" if it asks for none */
+	char name[16]; /* application_name, "" if it asks for none */
 	enum client_phase phase;
 	struct sim_conn *conn;
 	struct sim_bytes in, out;
@@ -59,13 +59,14 @@ struct sim_client {
 	size_t step_begin, step_count, step_size;
 	unsigned units_left, depth; /* at most so many unanswered */
 	unsigned units_open;
-	bool holds;          /* nothing new before all is answered */
-	unsigned copy_rows;  /* to be sent once asked for */
+	bool holds;         /* nothing new before all is answered */
+	unsigned copy_rows; /* to be sent once asked for */
 	bool copy_fails, copy_syncs;
-	unsigned named_count, name_set; /* named statements made; last application_name set by a statement */
+	unsigned named_count,
+		name_set; /* named statements made; last application_name set by a statement */
 
 	char status, predicted; /* of the transaction: as told, as it will be */
-	bool is_lost;        /* in this unit its server was lost */
+	bool is_lost;           /* in this unit its server was lost */
 	unsigned next_seq, last_executed, last_synced;
 	unsigned batch_seq; /* of the unit's last Execute that was answered; 0 if it failed */
 	unsigned pid;
@@ -75,8 +76,8 @@ struct sim_client {
 	size_t answer_bytes;
 
 	uint64_t start_ns, stall_ns, think_ns;
-	uint64_t still_ns;   /* how long the machine had stood still when it dialled */
-	uint64_t moved_ns;   /* elapsed time when something last came or went */
+	uint64_t still_ns; /* how long the machine had stood still when it dialled */
+	uint64_t moved_ns; /* elapsed time when something last came or went */
 };
 
 /* sim_script.c */

@@ -81,11 +81,17 @@ static void plan_pools(struct config *config)
 		const struct sim_pool *pool = &sim_pools[i];
 
 		users[i].name = pool->user;
-		pools[i] = (struct config_pool){.database = pool->database, .user = pool->user,
-			.passwords = client_passwords, .password_count = 1,
-			.host = i % 3 == 2 ? "/run/postgresql" : "10.0.0.1", .port = (uint16_t)pool->port,
-			.server_database = "data", .server_user = "pool", .server_passwords = server_passwords,
-			.server_password_count = 1, .mode = pool->mode};
+		pools[i] = (struct config_pool){.database = pool->database,
+			.user = pool->user,
+			.passwords = client_passwords,
+			.password_count = 1,
+			.host = i % 3 == 2 ? "/run/postgresql" : "10.0.0.1",
+			.port = (uint16_t)pool->port,
+			.server_database = "data",
+			.server_user = "pool",
+			.server_passwords = server_passwords,
+			.server_password_count = 1,
+			.mode = pool->mode};
 		pools[i].pool_size = (int64_t)sim_between(1, sim_percent(70) ? 4 : 16);
 		pools[i].min_pool_size = sim_percent(50) ? (int64_t)sim_below(3) : 0;
 		pools[i].idle_timeout_ms = plan_ms(40, 100, 3000, 60000);
@@ -117,14 +123,16 @@ static void plan_config(void)
 	general->healthcheck_interval_ms = plan_ms(40, 0, 500, 30000);
 	general->healthcheck_timeout_ms = plan_ms(40, 200, 2000, 5000);
 	general->client_connection_recovery = sim_percent(60) ? RECOVERY_RECOVER : RECOVERY_DROP;
-	general->connection_recovery = sim_percent(70) ? RECOVERY_RECOVER :
-		sim_percent(50) ? RECOVERY_ROLLBACK_ONLY : RECOVERY_DROP;
+	general->connection_recovery = sim_percent(70)   ? RECOVERY_RECOVER
+				       : sim_percent(50) ? RECOVERY_ROLLBACK_ONLY
+							 : RECOVERY_DROP;
 	general->shutdown_timeout_ms = plan_ms(60, 100, 5000, 20000);
 	if (!peaceful) {
 		general->client_login_timeout_ms = plan_ms(30, 300, 2000, 60000);
 		general->query_timeout_ms = plan_ms(20, 300, 4000, CONFIG_UNLIMITED);
 		general->client_idle_timeout_ms = plan_ms(15, 500, 3000, CONFIG_UNLIMITED);
-		general->client_idle_in_transaction_timeout_ms = plan_ms(20, 300, 3000, CONFIG_UNLIMITED);
+		general->client_idle_in_transaction_timeout_ms =
+			plan_ms(20, 300, 3000, CONFIG_UNLIMITED);
 	}
 	plan_pools(config);
 }
@@ -134,8 +142,9 @@ static void plan_clients(void)
 	unsigned count = (unsigned)sim_between(1, sim_percent(70) ? 12 : 40);
 
 	for (unsigned i = 0; i < count; i++)
-		sim_client_new((unsigned)sim_below(run.pool_count), (unsigned)sim_between(0, sim_percent(80) ? 12 : 50),
-			false, sim_now_ns() + sim_below(sim_percent(70) ? 50 : 6000) * NS_PER_MS);
+		sim_client_new((unsigned)sim_below(run.pool_count),
+			(unsigned)sim_between(0, sim_percent(80) ? 12 : 50), false,
+			sim_now_ns() + sim_below(sim_percent(70) ? 50 : 6000) * NS_PER_MS);
 }
 
 /* ---- cores ---- */
@@ -176,10 +185,12 @@ static void worker_open(struct sim_worker *worker)
 {
 	static const unsigned few[] = {8, 16, 64};
 	struct core *core = &worker->core;
-	struct ring_options options = {.entries = LIMIT_RING_ENTRIES, .completions = LIMIT_RING_COMPLETIONS};
+	struct ring_options options = {
+		.entries = LIMIT_RING_ENTRIES, .completions = LIMIT_RING_COMPLETIONS};
 	char why[64];
 
-	options.buffers = sim_fault(FAULT_FEW_BUFFERS) ? few[sim_below(array_len(few))] : LIMIT_BUFFERS;
+	options.buffers =
+		sim_fault(FAULT_FEW_BUFFERS) ? few[sim_below(array_len(few))] : LIMIT_BUFFERS;
 	options.without_bundles = sim_percent(30);
 	CHECK(loop_open(core, &options, why, sizeof why) == 0);
 	core->handlers[LETTER_JOB_DONE] = jobs_done;
@@ -214,7 +225,8 @@ static void run_open(void)
 	sim_server_begin();
 	run.listener = sim_net_listen();
 	sim_client_begin(sim_pools, run.pool_count, run.listener);
-	run.workers = aligned_alloc(64, (run.worker_count * sizeof *run.workers + 63) & ~(size_t)63);
+	run.workers =
+		aligned_alloc(64, (run.worker_count * sizeof *run.workers + 63) & ~(size_t)63);
 	CHECK(run.workers);
 	memset(run.workers, 0, run.worker_count * sizeof *run.workers);
 	for (unsigned i = 0; i < run.worker_count; i++) {
@@ -226,7 +238,7 @@ static void run_open(void)
 static bool worker_is_ready(const struct sim_worker *worker)
 {
 	return !worker->is_asleep || ring_sim_is_ready(worker->core.net->ring) ||
-		ring_sim_deadline_ns(worker->core.net->ring) <= sim_now_ns();
+	       ring_sim_deadline_ns(worker->core.net->ring) <= sim_now_ns();
 }
 
 /* One turn. A core that has seen no completion would have slept in it; only a completion, a letter or its timers wake it. */
@@ -237,7 +249,8 @@ static void worker_turn(struct sim_worker *worker)
 	core->now_ns = sim_now_ns();
 	loop_turn(core, UINT64_MAX);
 	worker->is_asleep = ring_sim_delivered(core->net->ring) == 0 &&
-		ring_sim_deadline_ns(core->net->ring) > sim_now_ns() && mailbox_sleep(core);
+			    ring_sim_deadline_ns(core->net->ring) > sim_now_ns() &&
+			    mailbox_sleep(core);
 	sim_report_watch(run.coverage, core);
 	if (run.is_live)
 		log_drain(&run.world.log);
@@ -367,19 +380,21 @@ static void run_until_clients_gone(void)
 
 static void check_idle_pool(const struct pool *pool)
 {
-	SIM_CHECK(pool->waiter_count == 0 && list_empty(&pool->waiters), "pool %u: %u clients wait that are gone",
-		pool->config->index, pool->waiter_count);
-	SIM_CHECK(pool->client_count == 0, "pool %u counts %u clients that are gone", pool->config->index,
-		pool->client_count);
-	SIM_CHECK(pool->server_count[SERVER_LIST_BUSY] == 0, "pool %u: %u servers are busy without clients",
-		pool->config->index, pool->server_count[SERVER_LIST_BUSY]);
-	SIM_CHECK(pool_total(pool) <= pool->size, "pool %u has %u servers; its size is %u", pool->config->index,
-		pool_total(pool), pool->size);
-	list_each(link, &pool->servers[SERVER_LIST_IDLE]) {
+	SIM_CHECK(pool->waiter_count == 0 && list_empty(&pool->waiters),
+		"pool %u: %u clients wait that are gone", pool->config->index, pool->waiter_count);
+	SIM_CHECK(pool->client_count == 0, "pool %u counts %u clients that are gone",
+		pool->config->index, pool->client_count);
+	SIM_CHECK(pool->server_count[SERVER_LIST_BUSY] == 0,
+		"pool %u: %u servers are busy without clients", pool->config->index,
+		pool->server_count[SERVER_LIST_BUSY]);
+	SIM_CHECK(pool_total(pool) <= pool->size, "pool %u has %u servers; its size is %u",
+		pool->config->index, pool_total(pool), pool->size);
+	list_each (link, &pool->servers[SERVER_LIST_IDLE]) {
 		const struct server *server = container_of(link, struct server, link);
 
-		SIM_CHECK(server->status == 'I' && pending_empty(&server->pending) && !server->lease &&
-			answers_at_border(server), "an idle server is not idle");
+		SIM_CHECK(server->status == 'I' && pending_empty(&server->pending) &&
+				  !server->lease && answers_at_border(server),
+			"an idle server is not idle");
 	}
 }
 
@@ -391,10 +406,11 @@ static void check_idle(void)
 
 		SIM_CHECK(core->router->clients.live == 0, "core %u: %u clients are left", i,
 			core->router->clients.live);
-		SIM_CHECK(core->router->cancels.live == 0, "core %u: %u cancel requests are left", i,
-			core->router->cancels.live);
-		SIM_CHECK(core->net->streams.live == core->pools->servers.live, "core %u: %u streams, but %u servers", i,
-			core->net->streams.live, core->pools->servers.live);
+		SIM_CHECK(core->router->cancels.live == 0, "core %u: %u cancel requests are left",
+			i, core->router->cancels.live);
+		SIM_CHECK(core->net->streams.live == core->pools->servers.live,
+			"core %u: %u streams, but %u servers", i, core->net->streams.live,
+			core->pools->servers.live);
 		SIM_CHECK(ring_buffers_free(core->net->ring) == ring_buffers_all(core->net->ring),
 			"core %u: %u receive buffers are not given back", i,
 			ring_buffers_all(core->net->ring) - ring_buffers_free(core->net->ring));
@@ -411,7 +427,8 @@ static void run_afterwards(void)
 	check_idle();
 	for (unsigned pool = 0; pool < run.pool_count; pool++)
 		for (int i = 0; i < 3; i++)
-			sim_client_new(pool, 2, true, sim_now_ns() + sim_below(10) * 1000 * NS_PER_MS);
+			sim_client_new(
+				pool, 2, true, sim_now_ns() + sim_below(10) * 1000 * NS_PER_MS);
 	run.drain_ns = UINT64_MAX;
 	run_until_clients_gone();
 	run_for(60 * NS_PER_S);
@@ -433,10 +450,15 @@ static void trace_cores(void)
 	for (unsigned i = 0; i < run.worker_count; i++) {
 		const struct core *core = &run.workers[i].core;
 
-		sim_trace("core %u: %u clients, %u cancels, %u streams, %u servers, listener %s, %u in flight, %s", i,
-			core->router->clients.live, core->router->cancels.live, core->net->streams.live,
-			core->pools->servers.live, listener_all_stopped(core) ? "stopped" : "there",
-			ring_sim_in_flight(core->net->ring), run.workers[i].is_drained ? "drained" : run.workers[i].pools_drained ? "draining" : "not drained");
+		sim_trace("core %u: %u clients, %u cancels, %u streams, %u servers, listener %s, "
+			  "%u in flight, %s",
+			i, core->router->clients.live, core->router->cancels.live,
+			core->net->streams.live, core->pools->servers.live,
+			listener_all_stopped(core) ? "stopped" : "there",
+			ring_sim_in_flight(core->net->ring),
+			run.workers[i].is_drained      ? "drained"
+			: run.workers[i].pools_drained ? "draining"
+						       : "not drained");
 	}
 }
 
@@ -480,7 +502,8 @@ static void run_seed(uint64_t seed, struct sim_coverage *coverage, bool is_live)
 	run.is_live = is_live;
 	sim_begin(seed, coverage, is_live);
 	run_open();
-	run.drain_ns = sim_percent(20) ? sim_now_ns() + sim_between(1, 4000) * NS_PER_MS : UINT64_MAX;
+	run.drain_ns =
+		sim_percent(20) ? sim_now_ns() + sim_between(1, 4000) * NS_PER_MS : UINT64_MAX;
 	plan_clients();
 	run_until_clients_gone();
 	if (sim_client_alive() == 0 && sim_now_ns() < run.drain_ns)
@@ -509,7 +532,8 @@ static void on_abort(int number)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: sim --seed N [--trace] | --seeds FROM-TO [--keep-going] [--no-report] [--without FAULT]\n");
+	fprintf(stderr, "usage: sim --seed N [--trace] | --seeds FROM-TO [--keep-going] "
+			"[--no-report] [--without FAULT]\n");
 	return 2;
 }
 
@@ -538,7 +562,8 @@ static unsigned run_seeds(struct shared *shared, uint64_t from, uint64_t to, boo
 		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 			break;
 		failed++;
-		printf("FAILED seed %llu%s\n", (unsigned long long)shared->seed, shared->is_over ? " or before: a leak" : "");
+		printf("FAILED seed %llu%s\n", (unsigned long long)shared->seed,
+			shared->is_over ? " or before: a leak" : "");
 		if (!keeps_going || shared->is_over)
 			break;
 		from = shared->seed + 1;
@@ -548,22 +573,26 @@ static unsigned run_seeds(struct shared *shared, uint64_t from, uint64_t to, boo
 
 int main(int argc, char **argv)
 {
-	struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct shared *shared = mmap(
+		NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	unsigned long long from = 0, to = 0;
 	bool is_live = false, keeps_going = false, reports = true, one = false;
 	unsigned failed;
 
 	CHECK(shared != MAP_FAILED);
 	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc && sscanf(argv[i + 1], "%llu", &from) == 1)
+		if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc &&
+			sscanf(argv[i + 1], "%llu", &from) == 1)
 			to = from, one = true, i++;
-		else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc && sscanf(argv[i + 1], "%llu-%llu", &from, &to) == 2)
+		else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc &&
+			 sscanf(argv[i + 1], "%llu-%llu", &from, &to) == 2)
 			i++;
 		else if (strcmp(argv[i], "--trace") == 0)
 			is_live = true;
 		else if (strcmp(argv[i], "--keep-going") == 0)
 			keeps_going = true;
-		else if (strcmp(argv[i], "--without") == 0 && i + 1 < argc && sim_exclude(argv[i + 1]))
+		else if (strcmp(argv[i], "--without") == 0 && i + 1 < argc &&
+			 sim_exclude(argv[i + 1]))
 			reports = false, i++;
 		else if (strcmp(argv[i], "--no-report") == 0)
 			reports = false;
@@ -576,7 +605,8 @@ int main(int argc, char **argv)
 	sim_report_catch_sanitizer();
 	if (one) {
 		run_seed(from, &shared->coverage, is_live);
-		printf("seed %llu passed: %llu steps\n", from, (unsigned long long)shared->coverage.steps);
+		printf("seed %llu passed: %llu steps\n", from,
+			(unsigned long long)shared->coverage.steps);
 		return 0;
 	}
 	failed = run_seeds(shared, from, to, keeps_going);

@@ -244,7 +244,7 @@ struct sim_conn *sim_net_dial(int listener)
 	struct sim_conn *conn;
 	unsigned queued = 0;
 
-	list_each(link, &socket->backlog)
+	list_each (link, &socket->backlog)
 		queued++;
 	if (queued >= NET_BACKLOG)
 		return NULL;
@@ -266,7 +266,8 @@ bool sim_conn_is_ended(const struct sim_conn *conn)
 
 size_t sim_conn_writable(const struct sim_conn *conn)
 {
-	if (conn->actor_is_reset || (!conn->socket && !conn->is_queued) || (conn->socket && conn->socket->is_shut))
+	if (conn->actor_is_reset || (!conn->socket && !conn->is_queued) ||
+		(conn->socket && conn->socket->is_shut))
 		return conn->to_pgring.size; /* it goes nowhere */
 	return pipe_room(&conn->to_pgring);
 }
@@ -281,7 +282,8 @@ void sim_conn_write(struct sim_conn *conn, const void *bytes, size_t len)
 	if (conn->actor_is_reset)
 		return;
 	if (!conn->socket && !conn->is_queued) {
-		conn->actor_is_reset = true; /* pgring has closed: the kernel answers with a reset */
+		conn->actor_is_reset =
+			true; /* pgring has closed: the kernel answers with a reset */
 		return;
 	}
 	if (conn->socket && conn->socket->is_shut)

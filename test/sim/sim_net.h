@@ -1,4 +1,5 @@
-/* sim_net: the network in memory: descriptors of pgring, connections between pgring and the actors (simulated clients and servers).
+/* sim_net: the network in memory: descriptors of pgring, and connections between pgring and the actors, which are the simulated
+ * clients and servers.
  *
  * The kernel's half of it (net_* below) is for ring_sim.c and socket_sim.c; the actors' half (sim_net_*) for clients and servers. Each
  * direction of a connection is a pipe of bounded size. A connection lives until both ends have closed it.
@@ -31,7 +32,7 @@ struct sim_conn {
 struct sim_socket {
 	int fd;
 	bool is_listening;
-	bool is_shut; /* pgring has ended both directions */
+	bool is_shut;                  /* pgring has ended both directions */
 	bool is_receiving, is_sending; /* an operation is in flight */
 	unsigned operations;
 	struct sim_conn *conn;

@@ -38,7 +38,8 @@ void sim_script_cancel(struct sim_client *client, unsigned pid, const uint8_t *k
 
 void sim_script_babble(struct sim_client *client)
 {
-	static const char *const nonsense[] = {"y\0\0\0\4", "Q\0\0\0\1", "p\0\0\0\4", "S\x7f\0\0\0"};
+	static const char *const nonsense[] = {
+		"y\0\0\0\4", "Q\0\0\0\1", "p\0\0\0\4", "S\x7f\0\0\0"};
 
 	client->babbles = true;
 	sim_bytes_add(&client->out, nonsense[sim_below(array_len(nonsense))], 5);
@@ -46,7 +47,8 @@ void sim_script_babble(struct sim_client *client)
 
 /* ---- steps ---- */
 
-static struct step *script_step(struct sim_client *client, enum step_kind kind, const struct sim_statement *statement)
+static struct step *script_step(
+	struct sim_client *client, enum step_kind kind, const struct sim_statement *statement)
 {
 	struct step *step;
 
@@ -57,7 +59,8 @@ static struct step *script_step(struct sim_client *client, enum step_kind kind, 
 			client->step_begin = 0;
 		} else {
 			client->step_size = 2 * client->step_size + 16;
-			client->steps = realloc(client->steps, client->step_size * sizeof *client->steps);
+			client->steps =
+				realloc(client->steps, client->step_size * sizeof *client->steps);
 			CHECK(client->steps);
 		}
 	}
@@ -87,10 +90,12 @@ static unsigned script_row_bytes(void)
 
 static enum sim_verb script_verb(const struct sim_client *client)
 {
-	static const enum sim_verb idle[] = {SIM_ROWS, SIM_ROWS, SIM_ROWS, SIM_ROWS, SIM_BEGIN, SIM_BEGIN, SIM_BEGIN,
-		SIM_SHOW, SIM_SET, SIM_SET_NAME, SIM_FAIL, SIM_NOTICE, SIM_SLEEP, SIM_COPY_OUT, SIM_COMMIT};
-	static const enum sim_verb inside[] = {SIM_ROWS, SIM_ROWS, SIM_ROWS, SIM_COMMIT, SIM_COMMIT, SIM_COMMIT,
-		SIM_ROLLBACK, SIM_SHOW, SIM_SET, SIM_FAIL, SIM_NOTICE, SIM_SLEEP, SIM_COPY_OUT};
+	static const enum sim_verb idle[] = {SIM_ROWS, SIM_ROWS, SIM_ROWS, SIM_ROWS, SIM_BEGIN,
+		SIM_BEGIN, SIM_BEGIN, SIM_SHOW, SIM_SET, SIM_SET_NAME, SIM_FAIL, SIM_NOTICE,
+		SIM_SLEEP, SIM_COPY_OUT, SIM_COMMIT};
+	static const enum sim_verb inside[] = {SIM_ROWS, SIM_ROWS, SIM_ROWS, SIM_COMMIT, SIM_COMMIT,
+		SIM_COMMIT, SIM_ROLLBACK, SIM_SHOW, SIM_SET, SIM_FAIL, SIM_NOTICE, SIM_SLEEP,
+		SIM_COPY_OUT};
 	enum sim_verb verb;
 
 	if (client->predicted != 'I')
@@ -111,18 +116,22 @@ static void script_predict(struct sim_client *client, enum sim_verb verb)
 
 static struct sim_statement script_statement(struct sim_client *client, enum sim_verb verb)
 {
-	struct sim_statement statement = {.client = client->id, .seq = client->next_seq++, .verb = verb};
+	struct sim_statement statement = {
+		.client = client->id, .seq = client->next_seq++, .verb = verb};
 
 	switch (verb) {
 	case SIM_ROWS:
 	case SIM_COPY_OUT:
 		statement.b = script_row_bytes();
-		statement.a = (unsigned)(sim_percent(80) ? sim_below(8) : sim_below(statement.b > 1000 ? 20 : 600));
+		statement.a =
+			(unsigned)(sim_percent(80) ? sim_below(8)
+						   : sim_below(statement.b > 1000 ? 20 : 600));
 		if (sim_percent(2) && statement.b < 400)
 			statement.a = (unsigned)sim_between(1000, 5000);
 		break;
 	case SIM_SLEEP:
-		statement.a = (unsigned)sim_between(1, client->is_strict || sim_percent(90) ? 50 : 1500);
+		statement.a =
+			(unsigned)sim_between(1, client->is_strict || sim_percent(90) ? 50 : 1500);
 		statement.b = SIM_ROW_LEAST;
 		break;
 	case SIM_SET_NAME:
@@ -137,7 +146,9 @@ static struct sim_statement script_statement(struct sim_client *client, enum sim
 		break;
 	}
 	if (sim_percent(10))
-		statement.pad = (unsigned)sim_below(sim_percent(60) ? 600 : sim_percent(80) ? 9000 : 150000);
+		statement.pad = (unsigned)sim_below(sim_percent(60)   ? 600
+						    : sim_percent(80) ? 9000
+								      : 150000);
 	script_predict(client, verb);
 	return statement;
 }
@@ -322,7 +333,10 @@ static void batch_name(struct sim_client *client, const struct batch *batch, cha
 	sim_bytes_add(out, &what, 1);
 	sim_bytes_add_string(out, what == 'S' ? batch->name : batch->portal);
 	sim_bytes_end(out);
-	script_step(client, type == 'C' ? STEP_CLOSE : what == 'S' ? STEP_DESCRIBE_STATEMENT : STEP_DESCRIBE_PORTAL,
+	script_step(client,
+		type == 'C'   ? STEP_CLOSE
+		: what == 'S' ? STEP_DESCRIBE_STATEMENT
+			      : STEP_DESCRIBE_PORTAL,
 		&batch->statement);
 }
 
@@ -352,13 +366,16 @@ static void script_batch(struct sim_client *client)
 {
 	bool in_session = client->pool->mode == POOL_SESSION;
 	bool is_refused = client->pool->mode == POOL_STATEMENT && sim_percent(5);
-	struct batch batch = {.statement = script_statement(client, is_refused ? SIM_BEGIN : script_verb(client))};
+	struct batch batch = {.statement = script_statement(
+				      client, is_refused ? SIM_BEGIN : script_verb(client))};
 	unsigned binds = is_refused ? 1 : (unsigned)sim_between(1, sim_percent(80) ? 1 : 3);
-	bool is_unknown = !in_session && client->status == 'I' && client->units_open == 0 && sim_percent(4);
+	bool is_unknown =
+		!in_session && client->status == 'I' && client->units_open == 0 && sim_percent(4);
 	bool is_later = sim_percent(15);
 
 	if (sim_percent(in_session ? 30 : 3))
-		snprintf(batch.name, sizeof batch.name, "s%u_%u", client->id, client->named_count++);
+		snprintf(
+			batch.name, sizeof batch.name, "s%u_%u", client->id, client->named_count++);
 	if (is_unknown)
 		batch.name[0] = '\0';
 	if (is_refused)

@@ -52,7 +52,8 @@ bool sim_server_connected(const struct address *address, struct sim_conn *conn)
 	struct sim_session *session;
 	unsigned port = server_port(address);
 
-	SIM_CHECK(port >= SIM_FIRST_PORT && port < SIM_FIRST_PORT + SIM_SERVERS, "a connect to port %u", port);
+	SIM_CHECK(port >= SIM_FIRST_PORT && port < SIM_FIRST_PORT + SIM_SERVERS,
+		"a connect to port %u", port);
 	session = calloc(1, sizeof *session);
 	CHECK(session);
 	list_init(&session->link);
@@ -74,7 +75,7 @@ unsigned sim_server_sessions(void)
 
 struct sim_session *sim_server_session(unsigned i)
 {
-	list_each(link, &sessions)
+	list_each (link, &sessions)
 		if (i-- == 0)
 			return container_of(link, struct sim_session, link);
 	UNREACHABLE();
@@ -122,12 +123,14 @@ static void server_startup(struct sim_session *session, const uint8_t *body, siz
 	struct startup startup;
 	struct startup_refusal refusal;
 
-	SIM_CHECK(startup_parse(body, len, &startup, &refusal) == 0, "a malformed startup packet to a server");
+	SIM_CHECK(startup_parse(body, len, &startup, &refusal) == 0,
+		"a malformed startup packet to a server");
 	if (startup.kind == STARTUP_CANCEL) {
-		list_each(link, &sessions) {
+		list_each (link, &sessions) {
 			struct sim_session *other = container_of(link, struct sim_session, link);
 
-			if (other->pid == startup.pid && startup.key_len == 4 && frame_u32(startup.key) == other->key)
+			if (other->pid == startup.pid && startup.key_len == 4 &&
+				frame_u32(startup.key) == other->key)
 				sim_session_cancel(other);
 		}
 		session->is_closing = true;
@@ -167,13 +170,15 @@ static bool server_message(struct sim_session *session)
 	if (session->in.len < head)
 		return false;
 	len = frame_u32(at + head - 4) + head - 4;
-	SIM_CHECK(len >= head && len < 64 * 1024 * 1024, "session %u: a message of %zu bytes", session->pid, len);
+	SIM_CHECK(len >= head && len < 64 * 1024 * 1024, "session %u: a message of %zu bytes",
+		session->pid, len);
 	if (session->in.len < len)
 		return false;
 	if (session->state == SESSION_STARTUP) {
 		server_startup(session, at + 4, len - 4);
 	} else if (session->state == SESSION_PASSWORD) {
-		SIM_CHECK(at[0] == 'p', "session %u: %c instead of a password", session->pid, at[0]);
+		SIM_CHECK(
+			at[0] == 'p', "session %u: %c instead of a password", session->pid, at[0]);
 		server_password(session, at + 5, len - 5);
 	} else {
 		sim_session_message(session, (char)at[0], at + 5, len - 5);
@@ -196,8 +201,8 @@ enum { SERVER_IN_ENOUGH = 16 * 1024, SERVER_OUT_ENOUGH = 32 * 1024 };
 
 static bool server_may_read(const struct sim_session *session)
 {
-	return !sim_session_is_busy(session) && session->out.len < SERVER_OUT_ENOUGH && !session->is_closing &&
-		!server_has_message(session);
+	return !sim_session_is_busy(session) && session->out.len < SERVER_OUT_ENOUGH &&
+	       !session->is_closing && !server_has_message(session);
 }
 
 static void server_read(struct sim_session *session)
@@ -237,13 +242,14 @@ bool sim_server_is_ready(const struct sim_session *session)
 		return session->out.len == 0;
 	if (session->out.len >= SERVER_OUT_ENOUGH)
 		return false;
-	return sim_session_is_busy(session) || server_has_message(session) || sim_conn_readable(session->conn) > 0 ||
-		sim_conn_is_ended(session->conn);
+	return sim_session_is_busy(session) || server_has_message(session) ||
+	       sim_conn_readable(session->conn) > 0 || sim_conn_is_ended(session->conn);
 }
 
 uint64_t sim_server_due_ns(const struct sim_session *session)
 {
-	uint64_t due_ns = session->due_ns > session->busy_until_ns ? session->due_ns : session->busy_until_ns;
+	uint64_t due_ns =
+		session->due_ns > session->busy_until_ns ? session->due_ns : session->busy_until_ns;
 
 	return due_ns > sim_now_ns() ? due_ns : UINT64_MAX;
 }
@@ -263,8 +269,10 @@ static bool server_suffers(struct sim_session *session)
 	}
 	if (sim_fault(FAULT_SERVER_STALLS))
 		session->busy_until_ns = sim_now_ns() + sim_between(100, 6000) * NS_PER_MS;
-	if (session->state == SESSION_READY && !session->is_closing && sim_fault(FAULT_SERVER_FATAL)) {
-		sim_session_error(session, "FATAL", "57P01", "terminating connection due to administrator command");
+	if (session->state == SESSION_READY && !session->is_closing &&
+		sim_fault(FAULT_SERVER_FATAL)) {
+		sim_session_error(session, "FATAL", "57P01",
+			"terminating connection due to administrator command");
 		session->is_closing = true;
 		session->busy_until_ns = 0;
 	}
@@ -291,29 +299,33 @@ void sim_server_step(struct sim_session *session)
 			server_end(session, false, "all said");
 		return;
 	}
-	if (session->state == SESSION_STARTUP && session->due_ns == 0 && sim_fault(FAULT_CANCEL_DELAYED)) {
+	if (session->state == SESSION_STARTUP && session->due_ns == 0 &&
+		sim_fault(FAULT_CANCEL_DELAYED)) {
 		session->due_ns = sim_now_ns() + sim_between(1, 800) * NS_PER_MS;
 		return;
 	}
 	server_read(session);
 	if (sim_session_is_busy(session))
 		sim_session_go_on(session);
-	else if (session->out.len < SERVER_OUT_ENOUGH && !server_message(session) && sim_conn_is_ended(session->conn))
+	else if (session->out.len < SERVER_OUT_ENOUGH && !server_message(session) &&
+		 sim_conn_is_ended(session->conn))
 		server_end(session, false, "the pooler has closed it");
 }
 
 void sim_server_check_idle(void)
 {
-	list_each(link, &sessions) {
+	list_each (link, &sessions) {
 		struct sim_session *session = container_of(link, struct sim_session, link);
 
-		SIM_CHECK(session->state == SESSION_READY && !sim_session_is_busy(session) && session->in.len == 0 &&
-			session->out.len == 0, "session %u is busy although all clients are gone", session->pid);
-		SIM_CHECK(session->status == 'I' && session->owner == 0, "session %u is left in a transaction of C%u",
-			session->pid, session->owner);
-		SIM_CHECK(session->batch_owner == 0 && !session->is_skipping && !session->is_copying_in,
+		SIM_CHECK(session->state == SESSION_READY && !sim_session_is_busy(session) &&
+				  session->in.len == 0 && session->out.len == 0,
+			"session %u is busy although all clients are gone", session->pid);
+		SIM_CHECK(session->status == 'I' && session->owner == 0,
+			"session %u is left in a transaction of C%u", session->pid, session->owner);
+		SIM_CHECK(session->batch_owner == 0 && !session->is_skipping &&
+				  !session->is_copying_in,
 			"session %u is left out of step", session->pid);
-		SIM_CHECK(session->dirty_owner == 0, "session %u is left with the settings of C%u", session->pid,
-			session->dirty_owner);
+		SIM_CHECK(session->dirty_owner == 0, "session %u is left with the settings of C%u",
+			session->pid, session->dirty_owner);
 	}
 }

@@ -21,25 +21,29 @@ static void session_judge(struct sim_session *session, unsigned client, unsigned
 {
 	const char *name = sim_client_name(client);
 
-	SIM_CHECK(sim_client_port(client) == session->port, "C%u.%u reached server %u, which is not its own",
-		client, seq, session->port);
-	SIM_CHECK(session->owner == 0 || session->owner == client, "C%u.%u runs in the transaction of C%u, session %u",
-		client, seq, session->owner, session->pid);
+	SIM_CHECK(sim_client_port(client) == session->port,
+		"C%u.%u reached server %u, which is not its own", client, seq, session->port);
+	SIM_CHECK(session->owner == 0 || session->owner == client,
+		"C%u.%u runs in the transaction of C%u, session %u", client, seq, session->owner,
+		session->pid);
 	SIM_CHECK(session->batch_owner == 0 || session->batch_owner == client,
-		"C%u.%u comes into the batch of C%u, session %u", client, seq, session->batch_owner, session->pid);
+		"C%u.%u comes into the batch of C%u, session %u", client, seq, session->batch_owner,
+		session->pid);
 	SIM_CHECK(session->dirty_owner == 0 || session->dirty_owner == client,
-		"C%u.%u meets what C%u left in the session %u", client, seq, session->dirty_owner, session->pid);
+		"C%u.%u meets what C%u left in the session %u", client, seq, session->dirty_owner,
+		session->pid);
 	if (session->name_owner != client)
 		SIM_CHECK(strcmp(session->name, name ? name : "") == 0,
-			"C%u.%u runs with application_name \"%s\", session %u; its own is \"%s\"", client, seq,
-			session->name, session->pid, name ? name : "");
+			"C%u.%u runs with application_name \"%s\", session %u; its own is \"%s\"",
+			client, seq, session->name, session->pid, name ? name : "");
 	if (name)
 		sim_reached(REACH_STARTUP_SETTING);
 }
 
 /* ---- writing ---- */
 
-void sim_session_error(struct sim_session *session, const char *severity, const char *sqlstate, const char *text)
+void sim_session_error(
+	struct sim_session *session, const char *severity, const char *sqlstate, const char *text)
 {
 	struct sim_bytes *out = &session->out;
 
@@ -223,9 +227,10 @@ static void session_execute(struct sim_session *session)
 	char text[96];
 
 	session_judge(session, now->client, now->seq);
-	sim_client_executes(now->client, now->seq, session->portal && session->portal->next_row > 0);
-	sim_trace("session %u: runs C%u.%u %s%s", session->pid, now->client, now->seq, sim_sql_tag(now->verb),
-		session->is_extended ? " (extended)" : "");
+	sim_client_executes(
+		now->client, now->seq, session->portal && session->portal->next_row > 0);
+	sim_trace("session %u: runs C%u.%u %s%s", session->pid, now->client, now->seq,
+		sim_sql_tag(now->verb), session->is_extended ? " (extended)" : "");
 	if (session->status == 'E' && now->verb != SIM_COMMIT && now->verb != SIM_ROLLBACK) {
 		session_fail_tagged(session, now, "25P02", "current transaction is aborted");
 		return;
@@ -288,7 +293,8 @@ static void session_produce(struct sim_session *session)
 
 	while (session->next_row < session->row_limit && session->out.len < SESSION_OUT_ENOUGH) {
 		if (now->verb == SIM_SHOW) {
-			len = snprintf(text, sizeof text, "C%u.%u mine=%u", now->client, now->seq, session->mine);
+			len = snprintf(text, sizeof text, "C%u.%u mine=%u", now->client, now->seq,
+				session->mine);
 			sim_bytes_begin(&session->out, 'D');
 			sim_bytes_add_u16(&session->out, 1);
 			sim_bytes_add_u32(&session->out, (uint32_t)len);
@@ -296,7 +302,8 @@ static void session_produce(struct sim_session *session)
 			sim_bytes_end(&session->out);
 		} else if (now->verb == SIM_COPY_OUT) {
 			sim_bytes_begin(&session->out, 'd');
-			sim_sql_row(&session->out, now->client, now->seq, session->next_row, now->b);
+			sim_sql_row(
+				&session->out, now->client, now->seq, session->next_row, now->b);
 			sim_bytes_end(&session->out);
 		} else {
 			session_row(session, session->next_row, now->b);
@@ -313,14 +320,18 @@ static void session_produce(struct sim_session *session)
 	}
 	if (now->verb == SIM_COPY_OUT)
 		sim_bytes_message(&session->out, 'c');
-	session_complete(session, sim_sql_tag(now->verb), now->verb == SIM_SHOW ? -1 :
-		(long)session->next_row - (session->portal ? (long)session->portal->next_row : 0));
+	session_complete(session, sim_sql_tag(now->verb),
+		now->verb == SIM_SHOW
+			? -1
+			: (long)session->next_row -
+				  (session->portal ? (long)session->portal->next_row : 0));
 	session_done(session);
 }
 
 bool sim_session_is_busy(const struct sim_session *session)
 {
-	return session->is_sleeping || session->is_producing || session->busy_until_ns > sim_now_ns();
+	return session->is_sleeping || session->is_producing ||
+	       session->busy_until_ns > sim_now_ns();
 }
 
 void sim_session_go_on(struct sim_session *session)
@@ -339,10 +350,12 @@ void sim_session_cancel(struct sim_session *session)
 {
 	if (!session->is_sleeping && !session->is_producing && !session->is_copying_in)
 		return;
-	SIM_CHECK(sim_client_has_cancelled(session->now.client), "a cancel hits C%u.%u, which did not ask for it",
-		session->now.client, session->now.seq);
+	SIM_CHECK(sim_client_has_cancelled(session->now.client),
+		"a cancel hits C%u.%u, which did not ask for it", session->now.client,
+		session->now.seq);
 	session->busy_until_ns = 0;
-	session_fail_tagged(session, &session->now, "57014", "canceling statement due to user request");
+	session_fail_tagged(
+		session, &session->now, "57014", "canceling statement due to user request");
 }
 
 /* ---- the pooler's own queries ---- */
@@ -374,7 +387,8 @@ static const char *session_literal(const char *at, char *ret, size_t size)
 /* RESET "name";... SELECT pg_catalog.set_config(E'name',E'value',false),... */
 static bool session_settings(struct sim_session *session, const char *text)
 {
-	static const char reset[] = "RESET \"application_name\";", call[] = "pg_catalog.set_config(";
+	static const char reset[] = "RESET \"application_name\";",
+			  call[] = "pg_catalog.set_config(";
 	char name[SESSION_NAME], value[SESSION_NAME];
 
 	while (strncmp(text, reset, strlen(reset)) == 0) {
@@ -387,8 +401,10 @@ static bool session_settings(struct sim_session *session, const char *text)
 		session_row_description(session);
 		while (strncmp(text, call, strlen(call)) == 0) {
 			text = session_literal(text + strlen(call), name, sizeof name);
-			if (!text || *text++ != ',' || !(text = session_literal(text, value, sizeof value)) ||
-				strncmp(text, ",false)", 7) != 0 || strcmp(name, "application_name") != 0)
+			if (!text || *text++ != ',' ||
+				!(text = session_literal(text, value, sizeof value)) ||
+				strncmp(text, ",false)", 7) != 0 ||
+				strcmp(name, "application_name") != 0)
 				return false;
 			text += 7;
 			session_set_name(session, value);
@@ -407,10 +423,12 @@ static bool session_settings(struct sim_session *session, const char *text)
 static bool session_hidden(struct sim_session *session)
 {
 	const struct sim_bytes *text = &session->query;
-	bool is_cleaning = session_text_is(text, "ROLLBACK") || session_text_is(text, "DISCARD ALL");
+	bool is_cleaning =
+		session_text_is(text, "ROLLBACK") || session_text_is(text, "DISCARD ALL");
 
-	SIM_CHECK(session->batch_owner == 0, "the pooler asks in the unfinished batch of C%u, session %u",
-		session->batch_owner, session->pid);
+	SIM_CHECK(session->batch_owner == 0,
+		"the pooler asks in the unfinished batch of C%u, session %u", session->batch_owner,
+		session->pid);
 	if (session_text_is(text, "refused")) {
 		session_fail(session, "42601", "syntax error at or near \"refused\"");
 		return true;
@@ -430,7 +448,8 @@ static bool session_hidden(struct sim_session *session)
 		session_portals_close(session);
 		session_complete(session, "ROLLBACK", -1);
 	} else if (session_text_is(text, "DISCARD ALL")) {
-		SIM_CHECK(session->status == 'I', "DISCARD ALL in a transaction, session %u", session->pid);
+		SIM_CHECK(session->status == 'I', "DISCARD ALL in a transaction, session %u",
+			session->pid);
 		sim_session_reset(session);
 		session_complete(session, "DISCARD ALL", -1);
 	} else if (session_text_is(text, ";")) {
@@ -453,8 +472,10 @@ static void session_next_statement(struct sim_session *session)
 		session_end_query(session);
 		return;
 	}
-	SIM_CHECK(sim_sql_parse((const char *)sim_bytes_at(&session->query), session->query.len, &session->now, &used),
-		"session %u: a garbled query: %.80s", session->pid, (const char *)sim_bytes_at(&session->query));
+	SIM_CHECK(sim_sql_parse((const char *)sim_bytes_at(&session->query), session->query.len,
+			  &session->now, &used),
+		"session %u: a garbled query: %.80s", session->pid,
+		(const char *)sim_bytes_at(&session->query));
 	sim_bytes_take(&session->query, used);
 	session_execute(session);
 }
@@ -467,8 +488,8 @@ static void session_query(struct sim_session *session, const uint8_t *body, size
 	session->is_extended = false;
 	memset(&session->unnamed, 0, sizeof session->unnamed);
 	if (len > 1 && strncmp((const char *)body, "/*C", 3) != 0) {
-		SIM_CHECK(session_hidden(session), "session %u: a garbled query: %.80s", session->pid,
-			(const char *)body);
+		SIM_CHECK(session_hidden(session), "session %u: a garbled query: %.80s",
+			session->pid, (const char *)body);
 		return;
 	}
 	session_next_statement(session);
@@ -485,7 +506,8 @@ static void session_function(struct sim_session *session, const uint8_t *body, s
 	sim_client_executes(client, seq, false);
 	if (session->status == 'E') {
 		session->in_query = true;
-		session_fail_tagged(session, &session->now, "25P02", "current transaction is aborted");
+		session_fail_tagged(
+			session, &session->now, "25P02", "current transaction is aborted");
 		return;
 	}
 	sim_bytes_begin(&session->out, 'V');
@@ -497,7 +519,8 @@ static void session_function(struct sim_session *session, const uint8_t *body, s
 
 /* ---- the extended protocol ---- */
 
-static struct session_prepared *session_prepared(struct sim_session *session, const char *name, bool make)
+static struct session_prepared *session_prepared(
+	struct sim_session *session, const char *name, bool make)
 {
 	if (!*name)
 		return session->unnamed.is_set || make ? &session->unnamed : NULL;
@@ -510,7 +533,8 @@ static struct session_prepared *session_prepared(struct sim_session *session, co
 	return NULL;
 }
 
-static struct session_portal *session_portal(struct sim_session *session, const char *name, bool make)
+static struct session_portal *session_portal(
+	struct sim_session *session, const char *name, bool make)
 {
 	for (size_t i = 0; i < SESSION_PORTALS; i++)
 		if (session->portals[i].is_set && strcmp(session->portals[i].name, name) == 0)
@@ -530,20 +554,23 @@ static void session_parse(struct sim_session *session, struct reader *reader)
 
 	SIM_CHECK(name && text, "a garbled Parse");
 	if (strcmp(text, ";SELECT;SELECT") == 0) {
-		session_fail(session, "42601", "cannot insert multiple commands into a prepared statement");
+		session_fail(session, "42601",
+			"cannot insert multiple commands into a prepared statement");
 		return;
 	}
 	SIM_CHECK(sim_sql_parse(text, strlen(text), &statement, &used) && used == strlen(text),
 		"session %u: a garbled Parse: %.80s", session->pid, text);
 	session_judge(session, statement.client, statement.seq);
 	session->batch_owner = statement.client;
-	if (session->status == 'E' && statement.verb != SIM_COMMIT && statement.verb != SIM_ROLLBACK) {
+	if (session->status == 'E' && statement.verb != SIM_COMMIT &&
+		statement.verb != SIM_ROLLBACK) {
 		session_fail_tagged(session, &statement, "25P02", "current transaction is aborted");
 		return;
 	}
 	prepared = session_prepared(session, name, true);
 	if (!prepared || (*name && prepared->is_set)) {
-		session_fail_tagged(session, &statement, "42P05", "prepared statement already exists");
+		session_fail_tagged(
+			session, &statement, "42P05", "prepared statement already exists");
 		return;
 	}
 	*prepared = (struct session_prepared){.is_set = true, .statement = statement};
@@ -568,7 +595,8 @@ static void session_bind(struct sim_session *session, struct reader *reader)
 	len = reader_i32(reader);
 	value = len >= 0 ? reader_bytes(reader, (size_t)len) : NULL;
 	SIM_CHECK(name && from && formats == 0 && count == 1 && value &&
-		sim_sql_parse_tag((const char *)value, (size_t)len, &client, &seq) && reader_u16(reader) == 0,
+			  sim_sql_parse_tag((const char *)value, (size_t)len, &client, &seq) &&
+			  reader_u16(reader) == 0,
 		"a garbled Bind");
 	session_judge(session, client, seq);
 	session->batch_owner = client;
@@ -577,11 +605,13 @@ static void session_bind(struct sim_session *session, struct reader *reader)
 		session_fail(session, "26000", "prepared statement does not exist");
 		return;
 	}
-	SIM_CHECK(prepared->statement.client == client, "C%u.%u binds the statement of C%u, session %u", client, seq,
+	SIM_CHECK(prepared->statement.client == client,
+		"C%u.%u binds the statement of C%u, session %u", client, seq,
 		prepared->statement.client, session->pid);
 	if (session->status == 'E' && prepared->statement.verb != SIM_COMMIT &&
 		prepared->statement.verb != SIM_ROLLBACK) {
-		session_fail_tagged(session, &prepared->statement, "25P02", "current transaction is aborted");
+		session_fail_tagged(
+			session, &prepared->statement, "25P02", "current transaction is aborted");
 		return;
 	}
 	portal = session_portal(session, name, true);
@@ -596,7 +626,8 @@ static void session_describe(struct sim_session *session, struct reader *reader)
 {
 	char what = (char)reader_u8(reader);
 	const char *name = reader_cstring(reader);
-	struct session_prepared *prepared = what == 'S' ? session_prepared(session, name, false) : NULL;
+	struct session_prepared *prepared =
+		what == 'S' ? session_prepared(session, name, false) : NULL;
 	struct session_portal *portal = what == 'P' ? session_portal(session, name, false) : NULL;
 	const struct sim_statement *statement;
 
@@ -641,7 +672,8 @@ static void session_close(struct sim_session *session, struct reader *reader)
 {
 	char what = (char)reader_u8(reader);
 	const char *name = reader_cstring(reader);
-	struct session_prepared *prepared = what == 'S' ? session_prepared(session, name, false) : NULL;
+	struct session_prepared *prepared =
+		what == 'S' ? session_prepared(session, name, false) : NULL;
 	struct session_portal *portal = what == 'P' ? session_portal(session, name, false) : NULL;
 
 	if (prepared)
@@ -664,13 +696,15 @@ static void session_sync(struct sim_session *session)
 
 /* ---- COPY ---- */
 
-static void session_copy_message(struct sim_session *session, char type, const uint8_t *body, size_t len)
+static void session_copy_message(
+	struct sim_session *session, char type, const uint8_t *body, size_t len)
 {
 	switch (type) {
 	case 'd':
-		SIM_CHECK(sim_sql_row_is(body, len, session->now.client, session->now.seq, session->next_row),
-			"session %u: COPY of C%u.%u gets other data than it sent, row %u", session->pid,
-			session->now.client, session->now.seq, session->next_row);
+		SIM_CHECK(sim_sql_row_is(body, len, session->now.client, session->now.seq,
+				  session->next_row),
+			"session %u: COPY of C%u.%u gets other data than it sent, row %u",
+			session->pid, session->now.client, session->now.seq, session->next_row);
 		session->next_row++;
 		return;
 	case 'c':

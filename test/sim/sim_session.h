@@ -34,9 +34,9 @@ struct sim_session {
 	unsigned port, pid, key;
 	enum session_state state;
 	struct sim_bytes in, out;
-	uint64_t busy_until_ns;  /* says and does nothing before */
-	uint64_t due_ns;         /* a cancel request on its way */
-	bool is_closing;         /* once everything is sent */
+	uint64_t busy_until_ns; /* says and does nothing before */
+	uint64_t due_ns;        /* a cancel request on its way */
+	bool is_closing;        /* once everything is sent */
 
 	char status;             /* I, T, E */
 	unsigned owner;          /* the client in whose transaction it is; 0 */
@@ -46,8 +46,8 @@ struct sim_session {
 	char name[SESSION_NAME]; /* application_name */
 	unsigned name_owner;     /* the client that set it by a statement */
 
-	bool is_skipping;        /* until Sync */
-	bool in_query;           /* of a Query, with statements in `query` left */
+	bool is_skipping; /* until Sync */
+	bool in_query;    /* of a Query, with statements in `query` left */
 	struct sim_bytes query;
 	struct session_prepared unnamed, named[SESSION_PREPARED];
 	struct session_portal portals[SESSION_PORTALS];
@@ -56,7 +56,7 @@ struct sim_session {
 	bool is_sleeping, is_producing, is_copying_in, is_extended;
 	struct session_portal *portal; /* whose rows they are */
 	unsigned next_row, row_limit;
-	bool is_hidden;          /* a query of the pooler's own */
+	bool is_hidden; /* a query of the pooler's own */
 };
 
 /* Deals with one message. */
@@ -67,7 +67,8 @@ void sim_session_go_on(struct sim_session *session);
 /* A cancel request has come. */
 void sim_session_cancel(struct sim_session *session);
 void sim_session_reset(struct sim_session *session);
-void sim_session_error(struct sim_session *session, const char *severity, const char *sqlstate, const char *text);
+void sim_session_error(
+	struct sim_session *session, const char *severity, const char *sqlstate, const char *text);
 void sim_session_parameter(struct sim_session *session, const char *name, const char *value);
 
 #endif

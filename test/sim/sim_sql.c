@@ -30,7 +30,8 @@ void sim_sql_format(struct sim_bytes *target, const struct sim_statement *statem
 {
 	char text[128];
 	int len = snprintf(text, sizeof text, "/*C%u.%u*/ %s %u %u /*%u:", statement->client,
-		statement->seq, verbs[statement->verb].word, statement->a, statement->b, statement->pad);
+		statement->seq, verbs[statement->verb].word, statement->a, statement->b,
+		statement->pad);
 
 	sim_bytes_add(target, text, (size_t)len);
 	for (unsigned i = 0; i < statement->pad; i++)
@@ -62,8 +63,8 @@ static bool sql_word(const char **at, const char *end, const char *word)
 
 static bool sql_tag(const char **at, const char *end, unsigned *ret_client, unsigned *ret_seq)
 {
-	return sql_word(at, end, "C") && sql_number(at, end, ret_client) && sql_word(at, end, ".") &&
-		sql_number(at, end, ret_seq);
+	return sql_word(at, end, "C") && sql_number(at, end, ret_client) &&
+	       sql_word(at, end, ".") && sql_number(at, end, ret_seq);
 }
 
 bool sim_sql_parse_tag(const char *text, size_t len, unsigned *ret_client, unsigned *ret_seq)
@@ -82,9 +83,10 @@ bool sim_sql_parse(const char *text, size_t len, struct sim_statement *ret, size
 		if (!sql_word(&at, end, verbs[verb].word))
 			continue;
 		ret->verb = (enum sim_verb)verb;
-		if (!sql_word(&at, end, " ") || !sql_number(&at, end, &ret->a) || !sql_word(&at, end, " ") ||
-			!sql_number(&at, end, &ret->b) || !sql_word(&at, end, " /*") ||
-			!sql_number(&at, end, &ret->pad) || !sql_word(&at, end, ":"))
+		if (!sql_word(&at, end, " ") || !sql_number(&at, end, &ret->a) ||
+			!sql_word(&at, end, " ") || !sql_number(&at, end, &ret->b) ||
+			!sql_word(&at, end, " /*") || !sql_number(&at, end, &ret->pad) ||
+			!sql_word(&at, end, ":"))
 			return false;
 		if ((size_t)(end - at) < (size_t)ret->pad + 3)
 			return false;
@@ -120,7 +122,8 @@ static unsigned row_head(char head[SIM_ROW_LEAST], unsigned client, unsigned seq
 	return (unsigned)snprintf(head, SIM_ROW_LEAST, "C%u.%u.%u:", client, seq, row);
 }
 
-void sim_sql_row(struct sim_bytes *target, unsigned client, unsigned seq, unsigned row, unsigned len)
+void sim_sql_row(
+	struct sim_bytes *target, unsigned client, unsigned seq, unsigned row, unsigned len)
 {
 	char head[SIM_ROW_LEAST];
 	unsigned head_len = row_head(head, client, seq, row);

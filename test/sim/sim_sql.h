@@ -46,7 +46,8 @@ bool sim_sql_parse_tag(const char *text, size_t len, unsigned *ret_client, unsig
 
 /* What row number `row` of an answer holds: exactly `len` bytes, at least SIM_ROW_LEAST. */
 enum { SIM_ROW_LEAST = 32 };
-void sim_sql_row(struct sim_bytes *target, unsigned client, unsigned seq, unsigned row, unsigned len);
+void sim_sql_row(
+	struct sim_bytes *target, unsigned client, unsigned seq, unsigned row, unsigned len);
 bool sim_sql_row_is(const uint8_t *at, size_t len, unsigned client, unsigned seq, unsigned row);
 
 #endif

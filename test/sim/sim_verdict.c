@@ -13,14 +13,16 @@
 
 #define VERDICT(client, x, ...) verdict_check((client), (x), #x, __VA_ARGS__)
 
-static void verdict_check(const struct sim_client *client, bool holds, const char *what, const char *text)
+static void verdict_check(
+	const struct sim_client *client, bool holds, const char *what, const char *text)
 {
 	const struct sim_client *it = client;
 	const struct step *step = it->step_count > 0 ? &it->steps[it->step_begin] : NULL;
 
 	if (unlikely(!holds))
-		sim_fail("C%u: %s (%s); the answer to C%u.%u is due, step %d", client->id, text, what, client->id,
-			step ? step->statement.seq : 0, step ? (int)step->kind : -1);
+		sim_fail("C%u: %s (%s); the answer to C%u.%u is due, step %d", client->id, text,
+			what, client->id, step ? step->statement.seq : 0,
+			step ? (int)step->kind : -1);
 }
 
 bool sim_verdict_is_peaceful(const struct sim_client *client)
@@ -35,12 +37,14 @@ static void verdict_parameter(struct sim_client *client, const uint8_t *body, si
 	const char *name, *value;
 	char own[16];
 
-	VERDICT(client, greeting_read_parameter(body, len, &name, &value) == 0, "a malformed ParameterStatus");
+	VERDICT(client, greeting_read_parameter(body, len, &name, &value) == 0,
+		"a malformed ParameterStatus");
 	if (strcmp(name, "application_name") != 0)
 		return;
 	snprintf(own, sizeof own, "n%u", client->name_set);
 	if (strcmp(value, client->name) != 0 && (!client->name_set || strcmp(value, own) != 0))
-		sim_fail("C%u hears of application_name \"%s\"; its own is \"%s\"", client->id, value, client->name);
+		sim_fail("C%u hears of application_name \"%s\"; its own is \"%s\"", client->id,
+			value, client->name);
 	client->has_noticed = true;
 }
 
@@ -61,7 +65,9 @@ static void verdict_login(struct sim_client *client, char type, const uint8_t *b
 		verdict_parameter(client, body, len);
 		return;
 	case 'K':
-		VERDICT(client, greeting_read_key(body, len, &key) == 0 && key.key_len <= sizeof client->key,
+		VERDICT(client,
+			greeting_read_key(body, len, &key) == 0 &&
+				key.key_len <= sizeof client->key,
 			"a malformed key");
 		client->pid = key.pid;
 		memcpy(client->key, key.key, key.key_len);
@@ -100,7 +106,8 @@ static void verdict_reach(const char *sqlstate, const char *message, bool is_fat
 			sim_reached(texts[i].what);
 	if (strcmp(sqlstate, "08P01") == 0)
 		sim_reached(REACH_PROTOCOL_VIOLATION);
-	if (strcmp(sqlstate, "08006") == 0 || (strcmp(sqlstate, "57P01") == 0 && strstr(message, "administrator")))
+	if (strcmp(sqlstate, "08006") == 0 ||
+		(strcmp(sqlstate, "57P01") == 0 && strstr(message, "administrator")))
 		sim_reached(is_fatal ? REACH_FATAL_LOST : REACH_ERROR_LOST);
 }
 
@@ -109,7 +116,8 @@ static void verdict_fatal(struct sim_client *client, const struct fault_fields *
 	bool is_own_fault = client->babbles || client->knows_wrong_password;
 
 	if (sim_verdict_is_peaceful(client) && !is_own_fault)
-		sim_fail("C%u: FATAL %s %s in peaceful times", client->id, fields->sqlstate, fields->message);
+		sim_fail("C%u: FATAL %s %s in peaceful times", client->id, fields->sqlstate,
+			fields->message);
 	if (strcmp(fields->sqlstate, "08P01") == 0)
 		VERDICT(client, client->babbles, "accused of a broken protocol");
 	if (strcmp(fields->sqlstate, "28P01") == 0)
@@ -118,18 +126,20 @@ static void verdict_fatal(struct sim_client *client, const struct fault_fields *
 }
 
 /* The statement that may have failed by itself. */
-static void verdict_own_error(struct sim_client *client, const struct step *step, const struct fault_fields *fields)
+static void verdict_own_error(
+	struct sim_client *client, const struct step *step, const struct fault_fields *fields)
 {
 	unsigned id, seq;
 
 	if (!sim_sql_parse_tag(fields->message, strlen(fields->message), &id, &seq))
 		return;
 	if (id != client->id || seq != step->statement.seq)
-		sim_fail("C%u hears the error of C%u.%u while the answer to C%u.%u is due", client->id, id, seq,
-			client->id, step->statement.seq);
+		sim_fail("C%u hears the error of C%u.%u while the answer to C%u.%u is due",
+			client->id, id, seq, client->id, step->statement.seq);
 }
 
-static void verdict_error_kind(struct sim_client *client, const struct step *step, const struct fault_fields *fields)
+static void verdict_error_kind(
+	struct sim_client *client, const struct step *step, const struct fault_fields *fields)
 {
 	const char *state = fields->sqlstate;
 
@@ -139,11 +149,13 @@ static void verdict_error_kind(struct sim_client *client, const struct step *ste
 		VERDICT(client, client->status == 'E', "not in a failed transaction");
 		sim_reached(REACH_FAILED_TRANSACTION);
 	} else if (strcmp(state, "57014") == 0) {
-		VERDICT(client, client->cancels > 0 || step->statement.verb == SIM_COPY_IN, "cancelled, but it did not ask");
+		VERDICT(client, client->cancels > 0 || step->statement.verb == SIM_COPY_IN,
+			"cancelled, but it did not ask");
 		if (strstr(fields->message, "COPY"))
 			sim_reached(REACH_COPY_FAILED);
 		else
-			sim_reached(fields->message[0] == 'C' ? REACH_CANCEL_HIT : REACH_CANCEL_WAITING);
+			sim_reached(fields->message[0] == 'C' ? REACH_CANCEL_HIT
+							      : REACH_CANCEL_WAITING);
 	} else if (strcmp(state, "26000") == 0 || strcmp(state, "0A000") == 0) {
 		VERDICT(client, step->is_refused, "refused without a reason");
 		sim_reached(state[0] == '2' ? REACH_UNKNOWN_REFUSED : REACH_NAMED_REFUSED);
@@ -151,9 +163,12 @@ static void verdict_error_kind(struct sim_client *client, const struct step *ste
 		sim_reached(REACH_STATEMENT_MODE_REFUSED);
 	} else {
 		if (sim_verdict_is_peaceful(client))
-			sim_fail("C%u: error %s %s in peaceful times", client->id, state, fields->message);
-		VERDICT(client, strncmp(state, "08", 2) == 0 || strncmp(state, "57", 2) == 0 || strcmp(state, "58000") == 0 ||
-			strncmp(state, "53", 2) == 0, fields->message);
+			sim_fail("C%u: error %s %s in peaceful times", client->id, state,
+				fields->message);
+		VERDICT(client,
+			strncmp(state, "08", 2) == 0 || strncmp(state, "57", 2) == 0 ||
+				strcmp(state, "58000") == 0 || strncmp(state, "53", 2) == 0,
+			fields->message);
 		client->is_lost = true;
 	}
 }
@@ -166,7 +181,8 @@ static void verdict_error(struct sim_client *client, const uint8_t *body, size_t
 	VERDICT(client, fault_read(body, len, &fields) == 0, "a malformed error");
 	sim_trace("C%u: %s %s %s", client->id, fields.severity, fields.sqlstate, fields.message);
 	verdict_reach(fields.sqlstate, fields.message, strcmp(fields.severity, "FATAL") == 0);
-	VERDICT(client, !strstr(fields.message, "for the pooler"), "the error of a query of the pooler's own");
+	VERDICT(client, !strstr(fields.message, "for the pooler"),
+		"the error of a query of the pooler's own");
 	if (strcmp(fields.severity, "FATAL") == 0) {
 		verdict_fatal(client, &fields);
 		return;
@@ -198,7 +214,8 @@ static bool step_runs(const struct step *step)
 	return step->kind == STEP_STATEMENT || step->kind == STEP_EXECUTE;
 }
 
-static void verdict_show(struct sim_client *client, const struct step *step, const uint8_t *at, size_t len)
+static void verdict_show(
+	struct sim_client *client, const struct step *step, const uint8_t *at, size_t len)
 {
 	char text[64], mine[64], none[64];
 
@@ -213,20 +230,23 @@ static void verdict_show(struct sim_client *client, const struct step *step, con
 		sim_fail("C%u.%u sees \"%s\"", client->id, step->statement.seq, text);
 }
 
-static void verdict_row(struct sim_client *client, struct step *step, char type, const uint8_t *body, size_t len)
+static void verdict_row(
+	struct sim_client *client, struct step *step, char type, const uint8_t *body, size_t len)
 {
 	const uint8_t *at = type == 'D' ? body + 6 : body;
 	size_t n = type == 'D' ? len - 6 : len;
 
-	VERDICT(client, step_runs(step) && (type == 'd') == (step->statement.verb == SIM_COPY_OUT), "a row out of place");
+	VERDICT(client, step_runs(step) && (type == 'd') == (step->statement.verb == SIM_COPY_OUT),
+		"a row out of place");
 	VERDICT(client, step->rows < step->row_count, "more rows than asked for");
-	VERDICT(client, step->has_begun || (step->kind == STEP_EXECUTE && type == 'D'), "a row before its description");
+	VERDICT(client, step->has_begun || (step->kind == STEP_EXECUTE && type == 'D'),
+		"a row before its description");
 	if (step->statement.verb == SIM_SHOW) {
 		verdict_show(client, step, at, n);
-	} else if (n != step->statement.b ||
-		   !sim_sql_row_is(at, n, client->id, step->statement.seq, step->first_row + step->rows)) {
-		sim_fail("C%u.%u gets a foreign row %u: %.*s", client->id, step->statement.seq, step->rows,
-			(int)(n < 60 ? n : 60), (const char *)at);
+	} else if (n != step->statement.b || !sim_sql_row_is(at, n, client->id, step->statement.seq,
+						     step->first_row + step->rows)) {
+		sim_fail("C%u.%u gets a foreign row %u: %.*s", client->id, step->statement.seq,
+			step->rows, (int)(n < 60 ? n : 60), (const char *)at);
 	}
 	step->rows++;
 	client->answer_bytes += len;
@@ -238,11 +258,14 @@ static void verdict_description(struct sim_client *client, struct step *step)
 {
 	if (step->kind == STEP_DESCRIBE_STATEMENT || step->kind == STEP_DESCRIBE_PORTAL) {
 		VERDICT(client, sim_sql_has_rows(step->statement.verb), "a description of no rows");
-		VERDICT(client, step->kind == STEP_DESCRIBE_PORTAL || step->has_begun, "no description of parameters");
+		VERDICT(client, step->kind == STEP_DESCRIBE_PORTAL || step->has_begun,
+			"no description of parameters");
 		verdict_next(client);
 		return;
 	}
-	VERDICT(client, step->kind == STEP_STATEMENT && sim_sql_has_rows(step->statement.verb) && !step->has_begun,
+	VERDICT(client,
+		step->kind == STEP_STATEMENT && sim_sql_has_rows(step->statement.verb) &&
+			!step->has_begun,
 		"a description out of place");
 	step->has_begun = true;
 }
@@ -258,7 +281,8 @@ static void verdict_status(struct sim_client *client, enum sim_verb verb)
 	}
 }
 
-static void verdict_complete(struct sim_client *client, struct step *step, const uint8_t *body, size_t len)
+static void verdict_complete(
+	struct sim_client *client, struct step *step, const uint8_t *body, size_t len)
 {
 	enum sim_verb verb = step->statement.verb;
 	const char *words = sim_sql_tag(verb);
@@ -280,14 +304,17 @@ static void verdict_complete(struct sim_client *client, struct step *step, const
 	else
 		snprintf(text, sizeof text, "%s", words);
 	if (strcmp(text, (const char *)body) != 0)
-		sim_fail("C%u.%u: tag \"%s\" instead of \"%s\"", client->id, step->statement.seq, (const char *)body, text);
+		sim_fail("C%u.%u: tag \"%s\" instead of \"%s\"", client->id, step->statement.seq,
+			(const char *)body, text);
 	verdict_status(client, verb);
 	if (verb == SIM_COPY_IN)
 		sim_reached(step->is_eager ? REACH_COPY_IN_EAGER : REACH_COPY_IN);
 	else if (verb == SIM_COPY_OUT)
 		sim_reached(REACH_COPY_OUT);
 	else
-		sim_reached(step->kind == STEP_EXECUTE ? REACH_BATCH : step->is_multi ? REACH_MULTI_QUERY : REACH_QUERY);
+		sim_reached(step->kind == STEP_EXECUTE ? REACH_BATCH
+			    : step->is_multi           ? REACH_MULTI_QUERY
+						       : REACH_QUERY);
 	if (step->request_bytes > 64 * 1024)
 		sim_reached(REACH_LARGE_REQUEST);
 	client->has_noticed = false;
@@ -302,19 +329,23 @@ static void verdict_notice(struct sim_client *client, const uint8_t *body, size_
 	unsigned id, seq;
 
 	VERDICT(client, fault_read(body, len, &fields) == 0, "a malformed notice");
-	if (!sim_sql_parse_tag(fields.message, strlen(fields.message), &id, &seq) || id != client->id)
+	if (!sim_sql_parse_tag(fields.message, strlen(fields.message), &id, &seq) ||
+		id != client->id)
 		sim_fail("C%u hears a foreign notice: %s", client->id, fields.message);
 	client->has_noticed = true;
 }
 
-static void verdict_ready(struct sim_client *client, struct step *step, const uint8_t *body, size_t len)
+static void verdict_ready(
+	struct sim_client *client, struct step *step, const uint8_t *body, size_t len)
 {
-	VERDICT(client, step->kind == STEP_READY && len == 1 && !step->owes_sync, "ReadyForQuery out of place");
+	VERDICT(client, step->kind == STEP_READY && len == 1 && !step->owes_sync,
+		"ReadyForQuery out of place");
 	if (body[0] != client->status && !(client->is_lost && body[0] == 'I'))
 		sim_fail("C%u: status %c instead of %c", client->id, body[0], client->status);
 	if (client->batch_seq > client->last_synced)
-		sim_fail("C%u: the batch of C%u.%u seems to have succeeded, but no server has seen its Sync", client->id,
-			client->id, client->batch_seq);
+		sim_fail("C%u: the batch of C%u.%u seems to have succeeded, but no server has seen "
+			 "its Sync",
+			client->id, client->id, client->batch_seq);
 	client->batch_seq = 0;
 	client->status = (char)body[0];
 	client->is_lost = false;
@@ -325,34 +356,40 @@ static void verdict_ready(struct sim_client *client, struct step *step, const ui
 	verdict_next(client);
 }
 
-static void verdict_expect(struct sim_client *client, const struct step *step, enum step_kind kind, char type)
+static void verdict_expect(
+	struct sim_client *client, const struct step *step, enum step_kind kind, char type)
 {
 	if (step->kind != kind)
-		sim_fail("C%u: message %c out of place; the answer to C%u.%u is due, step %d", client->id, type,
-			client->id, step->statement.seq, (int)step->kind);
+		sim_fail("C%u: message %c out of place; the answer to C%u.%u is due, step %d",
+			client->id, type, client->id, step->statement.seq, (int)step->kind);
 	verdict_next(client);
 }
 
 static void verdict_copy_begins(struct sim_client *client, struct step *step, enum sim_verb verb)
 {
-	VERDICT(client, step_runs(step) && step->statement.verb == verb && !step->has_begun, "COPY out of place");
+	VERDICT(client, step_runs(step) && step->statement.verb == verb && !step->has_begun,
+		"COPY out of place");
 	step->has_begun = true;
 	if (verb == SIM_COPY_IN && !step->is_eager)
 		sim_script_copy(client, &step->statement);
 }
 
-static void verdict_answer(struct sim_client *client, struct step *step, char type, const uint8_t *body, size_t len)
+static void verdict_answer(
+	struct sim_client *client, struct step *step, char type, const uint8_t *body, size_t len)
 {
 	switch (type) {
 	case 'T':
 		verdict_description(client, step);
 		return;
 	case 't':
-		VERDICT(client, step->kind == STEP_DESCRIBE_STATEMENT, "a description of parameters out of place");
+		VERDICT(client, step->kind == STEP_DESCRIBE_STATEMENT,
+			"a description of parameters out of place");
 		step->has_begun = true;
 		return;
 	case 'n':
-		VERDICT(client, step->kind == STEP_DESCRIBE_STATEMENT || step->kind == STEP_DESCRIBE_PORTAL, "NoData out of place");
+		VERDICT(client,
+			step->kind == STEP_DESCRIBE_STATEMENT || step->kind == STEP_DESCRIBE_PORTAL,
+			"NoData out of place");
 		VERDICT(client, !sim_sql_has_rows(step->statement.verb), "NoData for rows");
 		verdict_next(client);
 		return;
@@ -365,7 +402,9 @@ static void verdict_answer(struct sim_client *client, struct step *step, char ty
 		verdict_complete(client, step, body, len);
 		return;
 	case 's':
-		VERDICT(client, step->kind == STEP_EXECUTE && step->is_suspended && step->rows == step->row_count,
+		VERDICT(client,
+			step->kind == STEP_EXECUTE && step->is_suspended &&
+				step->rows == step->row_count,
 			"PortalSuspended out of place");
 		sim_reached(REACH_SUSPENDED);
 		verdict_next(client);
@@ -377,7 +416,8 @@ static void verdict_answer(struct sim_client *client, struct step *step, char ty
 		verdict_copy_begins(client, step, SIM_COPY_OUT);
 		return;
 	case 'c':
-		VERDICT(client, step->statement.verb == SIM_COPY_OUT && step->has_begun, "CopyDone out of place");
+		VERDICT(client, step->statement.verb == SIM_COPY_OUT && step->has_begun,
+			"CopyDone out of place");
 		step->has_ended = true;
 		return;
 	case '1':
@@ -392,7 +432,9 @@ static void verdict_answer(struct sim_client *client, struct step *step, char ty
 		verdict_expect(client, step, STEP_CLOSE, type);
 		return;
 	case 'V':
-		VERDICT(client, len > 4 && sim_sql_row_is(body + 4, len - 4, client->id, step->statement.seq, 0),
+		VERDICT(client,
+			len > 4 && sim_sql_row_is(
+					   body + 4, len - 4, client->id, step->statement.seq, 0),
 			"a foreign result of a function");
 		sim_reached(REACH_FUNCTION_CALL);
 		verdict_expect(client, step, STEP_FUNCTION, type);
@@ -434,7 +476,8 @@ void sim_verdict_ended(struct sim_client *client)
 	bool is_cut = client->conn->actor_is_reset;
 	bool has_stood_still = sim_now_ns() - sim_elapsed_ns() != client->still_ns;
 
-	if (client->phase == PHASE_TOLD || client->phase == PHASE_LEAVING || client->phase == PHASE_CANCEL)
+	if (client->phase == PHASE_TOLD || client->phase == PHASE_LEAVING ||
+		client->phase == PHASE_CANCEL)
 		return;
 	if (is_cut)
 		sim_reached(REACH_CUT_OFF);
@@ -443,6 +486,7 @@ void sim_verdict_ended(struct sim_client *client)
 	/* In the middle of a message nothing can be said; who is slow to read does not get all. */
 	if (client->in.len > 0)
 		sim_reached(REACH_CUT_SHORT);
-	else if (!is_cut && !client->is_slow && !has_stood_still && !client->babbles && !sim_client_expects_shutdown())
+	else if (!is_cut && !client->is_slow && !has_stood_still && !client->babbles &&
+		 !sim_client_expects_shutdown())
 		sim_fail("C%u: its connection ends without a word", client->id);
 }
