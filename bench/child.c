@@ -50,10 +50,9 @@ void child_pin(int cpu)
 		child_fail("cannot run on CPU %d: %s", cpu, strerror(errno));
 }
 
-void child_setup(unsigned lifetime_s, int cpu, bool batch)
+void child_setup(unsigned lifetime_s, int cpu)
 {
 	struct sigaction stop = {.sa_handler = on_stop};
-	struct sched_param no_priority = {0};
 	struct rlimit files;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -67,8 +66,6 @@ void child_setup(unsigned lifetime_s, int cpu, bool batch)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	child_pin(cpu);
-	if (batch)
-		sched_setscheduler(0, SCHED_BATCH, &no_priority);
 }
 
 uint64_t child_now_ns(void)

@@ -8,7 +8,6 @@
 #define PGRING_BENCH_CHILD_H
 
 #include <signal.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -26,11 +25,9 @@ struct child_endpoint {
 /* Prints "<program>: sentence" and exits with status 1. */
 _Noreturn void child_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Ends with the parent, and after lifetime_s at the latest; SIGPIPE is ignored; the file limit
- * is raised to the hard one; pinned to `cpu` unless that is negative. `batch` asks the scheduler
- * not to interrupt others for our wake-ups: generator and server share a CPU, and each should
- * finish its batch. */
-void child_setup(unsigned lifetime_s, int cpu, bool batch);
+/* Ends with the parent, and after lifetime_s at the latest; SIGPIPE is ignored; the file limit is
+ * raised to the hard one; pinned to `cpu` unless that is negative. */
+void child_setup(unsigned lifetime_s, int cpu);
 void child_pin(int cpu);
 
 /* Monotonic clock. */

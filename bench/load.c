@@ -113,7 +113,7 @@ static int serve_main(int argc, char **argv, int epoll)
 			return 1;
 		}
 	}
-	child_setup(lifetime_s, cpu, true);
+	child_setup(lifetime_s, cpu);
 	null_service_start(epoll, listen, unix_dir, 0);
 	serve(epoll);
 	null_service_end();

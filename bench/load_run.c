@@ -646,7 +646,7 @@ int load_run(int argc, char **argv, int epoll, load_run_others *others)
 	load.others = others;
 	lifetime_s = read_options(argc, argv);
 	if (!others)
-		child_setup(lifetime_s, load.cpu, load.mode->style != STYLE_RTT);
+		child_setup(lifetime_s, load.cpu);
 	if (load.mode->style == STYLE_RTT) {
 		printf("{\"rtt_ns\": %llu}\n",
 			(unsigned long long)crosscore_rtt_ns(load.cpu, load.peer_cpu));

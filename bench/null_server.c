@@ -68,7 +68,7 @@ int main(int argc, char **argv)
 			return option != 'h';
 		}
 	}
-	child_setup(lifetime_s, cpu, true);
+	child_setup(lifetime_s, cpu);
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll < 0)
 		child_fail("epoll: %s", strerror(errno));

@@ -268,7 +268,7 @@ int main(int argc, char **argv)
 	}
 	if (!relay.target.len)
 		child_fail("--to is needed (--help)");
-	child_setup(lifetime_s, cpu, false);
+	child_setup(lifetime_s, cpu);
 	if (uring && relay_uring_start() != 0)
 		return 77;
 	endpoint = child_endpoint(listen);

@@ -120,7 +120,7 @@ static void answers_command_complete(struct server *server, const uint8_t *at, s
 {
 	if (answers_tag_is_dirt((const char *)at + FRAME_HEAD, len - FRAME_HEAD))
 		server->dirt |= SERVER_DIRT_SESSION;
-	server->pending.copying = false;
+	pending_copied(&server->pending);
 	if (pending_head_kind(&server->pending) == PENDING_EXECUTE)
 		pending_pop(&server->pending);
 }
@@ -144,7 +144,10 @@ static void answers_error(struct core *core, struct server *server, const struct
 
 	if (frame->bytes > len || fault_read(at + FRAME_HEAD, len - FRAME_HEAD, &fields) != 0) {
 		/* Too long to be looked at: those that end a session are short. */
-		pending_error(&server->pending);
+		if (server->pending.is_doubtful)
+			answers_broken(core, server, "COPY failed, and a Sync was sent between its data");
+		else
+			pending_error(&server->pending);
 		return;
 	}
 	severity = fields.severity_plain ? fields.severity_plain : fields.severity;
@@ -159,6 +162,10 @@ static void answers_error(struct core *core, struct server *server, const struct
 	if (unlikely(head.flags & PENDING_HIDDEN) && server->lease) {
 		/* Its settings: what follows would run without them. */
 		answers_fatal(core, server, &fields);
+		return;
+	}
+	if (unlikely(server->pending.is_doubtful)) {
+		answers_broken(core, server, "COPY failed, and a Sync was sent between its data");
 		return;
 	}
 	pending_error(&server->pending);
@@ -236,7 +243,7 @@ static void answers_ready(struct core *core, struct server *server, char status)
 		return;
 	}
 	hidden = pending_head(pending).flags & PENDING_HIDDEN;
-	pending->copying = false;
+	pending_copied(pending);
 	pending_pop(pending);
 	server->status = status;
 	server_ready(core, server, hidden);

@@ -203,7 +203,7 @@ void lease_abandon(struct core *core, struct lease *lease)
 	struct pending *pending = &server->pending;
 	static const uint8_t copy_fail[] = {'f', 0, 0, 0, 5, 0}, sync[] = {'S', 0, 0, 0, 4};
 
-	if (is_mid_request) {
+	if (is_mid_request || pending->is_doubtful) {
 		core_count(core, METRIC_force_closed);
 		server_close(core, server, "its client left in the middle of a request");
 		return;

@@ -1,7 +1,8 @@
 /* What PostgreSQL answers to which message.
  *
  * After an error in an extended-protocol message PostgreSQL discards everything, a Query too, until a Sync. While it takes COPY
- * data it ignores Flush and Sync. Both depend on what was sent before and after, so the queue keeps the order.
+ * data it ignores Flush and Sync. Both depend on what was sent before and after, so the queue keeps the order. What no order can
+ * tell is whether a Sync between COPY data came before or after the row at which the copy failed: that is a doubt.
  */
 #include "pool/pending.h"
 
@@ -23,8 +24,14 @@ void pending_push(struct pending *pending, enum pending_kind kind, unsigned flag
 			return;
 		pending->skipping = false;
 	}
-	if (pending->copying && kind == PENDING_SYNC)
+	if (pending->copying && kind == PENDING_SYNC) {
+		pending->is_doubtful |= pending->has_data;
 		return;
+	}
+	if (kind == PENDING_SYNC && pending->has_data)
+		flags |= PENDING_AFTER_DATA;
+	else if (kind == PENDING_QUERY || kind == PENDING_EXECUTE)
+		pending->has_data = false;
 	if (kind != PENDING_COPY_END)
 		pending->is_open = pending_is_extended(kind);
 	CHECK(pending->count < LIMIT_PENDING);
@@ -53,6 +60,11 @@ void pending_pop(struct pending *pending)
 		pending_drop_first(pending);
 }
 
+void pending_copied(struct pending *pending)
+{
+	pending->copying = pending->is_doubtful = false;
+}
+
 void pending_error(struct pending *pending)
 {
 	pending->copying = false;
@@ -78,6 +90,8 @@ void pending_copy_in(struct pending *pending)
 
 		if (next != PENDING_SYNC && next != PENDING_COPY_END)
 			break; /* the server will call it an error, and skip from there */
+		if (pending_at(pending, 1)->flags & PENDING_AFTER_DATA)
+			pending->is_doubtful = true;
 		pending_remove(pending, 1);
 		if (next == PENDING_COPY_END)
 			return; /* this copy's end is on its way already */
@@ -89,6 +103,7 @@ void pending_reset(struct pending *pending)
 {
 	pending->first = pending->count = 0;
 	pending->skipping = pending->copying = pending->is_open = false;
+	pending->has_data = pending->is_doubtful = false;
 }
 
 bool pending_owes_ready(const struct pending *pending)

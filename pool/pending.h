@@ -28,7 +28,8 @@ enum pending_kind {
 enum pending_flag {
 	PENDING_HIDDEN = 1, /* pgring asked, so the client does not hear the answer */
 	PENDING_REFUSED = 2, /* the answer is an error in whose place the client gets pgring's own */
-	PENDING_REASON_SHIFT = 2, /* above: which one */
+	PENDING_AFTER_DATA = 4, /* a Sync that was sent behind COPY data */
+	PENDING_REASON_SHIFT = 3, /* above: why it is refused */
 };
 
 struct pending_entry {
@@ -40,6 +41,8 @@ struct pending {
 	uint32_t first, count;
 	bool skipping; /* the server skips everything until the next Sync, which has not been sent yet */
 	bool copying;  /* the server takes COPY data and ignores Sync until the copy ends */
+	bool has_data; /* COPY data was sent since the last Query or Execute */
+	bool is_doubtful; /* a Sync was sent between COPY data: if the copy fails, nobody knows whether it counts */
 	bool is_open;  /* a batch of the extended protocol was begun and has no Sync yet: it may hold a transaction */
 	struct pending_entry entries[LIMIT_PENDING];
 };
@@ -79,6 +82,9 @@ void pending_pop(struct pending *pending);
 
 /* An ErrorResponse for the head: what the server will skip is dropped. */
 void pending_error(struct pending *pending);
+
+/* CommandComplete: a copy, if there was one, is over. */
+void pending_copied(struct pending *pending);
 
 /* CopyInResponse for the head: the Syncs that the copy swallows are dropped. */
 void pending_copy_in(struct pending *pending);

@@ -214,14 +214,14 @@ static void relay_leave(struct core *core, struct client *client)
 }
 
 /* While the server takes COPY data, only that may come. Whether it has failed meanwhile, and so would take something else, cannot
- * be known here. PostgreSQL ends the session at such messages, too, but for a Sync. */
+ * be known here. PostgreSQL ends the session at such messages, too. */
 static bool relay_breaks_copy(struct core *core, struct client *client, uint8_t type)
 {
 	char text[80];
 
 	if (client->lease.state != LEASE_HELD || likely(!client->lease.server->pending.copying) ||
 		type == CLIENT_COPY_DATA || type == CLIENT_COPY_DONE || type == CLIENT_COPY_FAIL ||
-		type == CLIENT_FLUSH || type == CLIENT_TERMINATE)
+		type == CLIENT_FLUSH || type == CLIENT_SYNC || type == CLIENT_TERMINATE)
 		return false;
 	snprintf(text, sizeof text, "unexpected message type 0x%02X during COPY from stdin", type);
 	client_violation(core, client, text);
@@ -249,9 +249,13 @@ static enum relay_verdict relay_decide(struct core *core, struct client *client,
 		return relay_request(core, client, message);
 	case CLIENT_SYNC:
 		return relay_sync(core, client, message);
-	case CLIENT_FLUSH:
 	case CLIENT_COPY_DATA:
-		/* outside of COPY PostgreSQL ignores COPY data, which may arrive after an error */
+		/* outside of COPY PostgreSQL ignores it: it may have been on its way when the copy failed */
+		if (!has_server)
+			return RELAY_DROP;
+		client->lease.server->pending.has_data = true;
+		return RELAY_FORWARD;
+	case CLIENT_FLUSH:
 		return has_server ? RELAY_FORWARD : RELAY_DROP;
 	case CLIENT_COPY_DONE:
 	case CLIENT_COPY_FAIL:

@@ -188,16 +188,15 @@ static struct span receive(struct scene *scene, const uint8_t *bytes, size_t len
 	return span;
 }
 
-/* All at once, as a bulk receive. */
 static void send_whole(struct scene *scene, const uint8_t *sent, size_t len)
 {
-	struct bulk *bulk = bulk_new();
-	struct span span = {bulk->bytes, (uint32_t)len, 0, bulk};
+	struct span span;
 
-	memcpy(bulk->bytes, sent, len);
-	if (len > 0)
-		answers_data(&scene->core, &scene->server, &span, 1);
-	bulk_drop(bulk);
+	if (len == 0)
+		return;
+	span = receive(scene, sent, len);
+	answers_data(&scene->core, &scene->server, &span, 1);
+	ring_buffer_drop(&scene->ring, span.buffer);
 }
 
 /* In buffers of sizes that `sizes` gives, some of them in one completion. */

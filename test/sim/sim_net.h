@@ -1,8 +1,8 @@
 /* sim_net: the network in memory: descriptors of pgring, and connections between pgring and the actors, which are the simulated
  * clients and servers.
  *
- * The kernel's half of it (net_* below) is for ring_sim.c and socket_sim.c; the actors' half (sim_net_*) for clients and servers. Each
- * direction of a connection is a pipe of bounded size. A connection lives until both ends have closed it.
+ * sim_net_* is the kernel's half of it, for ring_sim.c and socket_sim.c; sim_conn_* the actors' half. Each direction of a
+ * connection is a pipe of bounded size. A connection lives until both ends have closed it.
  */
 #ifndef PGRING_TEST_SIM_SIM_NET_H
 #define PGRING_TEST_SIM_SIM_NET_H

@@ -2,8 +2,12 @@
 #include "test/sim/sim_server.h"
 
 #include "core/clock.h"
+#include "core/rand.h"
+#include "protocol/auth_request.h"
 #include "protocol/frame.h"
+#include "protocol/password_message.h"
 #include "protocol/startup.h"
+#include "protocol/writer.h"
 #include "test/sim/sim.h"
 #include "test/sim/sim_session.h"
 
@@ -13,23 +17,35 @@
 
 static struct list sessions = {&sessions, &sessions};
 static unsigned session_count, next_pid;
-static bool wants_password[SIM_SERVERS];
+
+/* How a server lets one in. */
+enum server_auth_kind { SERVER_TRUST, SERVER_CLEARTEXT, SERVER_SCRAM };
+
+enum { SERVER_ITERATIONS = 16 };
+
+static struct server_gate {
+	enum server_auth_kind auth;
+	struct scram_keys keys;
+} gates[SIM_SERVERS];
 
 void sim_server_begin(void)
 {
 	next_pid = 1;
-	for (int i = 0; i < SIM_SERVERS; i++)
-		wants_password[i] = sim_percent(40);
+	for (int i = 0; i < SIM_SERVERS; i++) {
+		uint8_t salt[SECRET_SALT_BYTES];
+
+		gates[i].auth = sim_percent(50)   ? SERVER_TRUST
+				: sim_percent(50) ? SERVER_CLEARTEXT
+						  : SERVER_SCRAM;
+		rand_secure(salt, sizeof salt);
+		CHECK(secret_derive_scram(SIM_SERVER_PASSWORD, strlen(SIM_SERVER_PASSWORD), salt,
+			      sizeof salt, SERVER_ITERATIONS, &gates[i].keys) == 0);
+	}
 }
 
 void sim_server_end(void)
 {
 	SIM_CHECK(session_count == 0, "%u connections to servers are left", session_count);
-}
-
-bool sim_server_wants_password(unsigned port)
-{
-	return wants_password[port - SIM_FIRST_PORT];
 }
 
 static unsigned server_port(const struct address *address)
@@ -118,6 +134,41 @@ static void server_greet(struct sim_session *session)
 	session->state = SESSION_READY;
 }
 
+static const struct server_gate *server_gate(const struct sim_session *session)
+{
+	return &gates[session->port - SIM_FIRST_PORT];
+}
+
+static void server_send(struct sim_session *session, const struct writer *writer)
+{
+	CHECK(writer_len(writer) > 0);
+	sim_bytes_add(&session->out, writer->start, writer_len(writer));
+}
+
+static void server_ask(struct sim_session *session)
+{
+	static const char *const mechanisms[] = {"SCRAM-SHA-256"};
+	uint8_t message[64];
+	struct writer writer;
+
+	writer_init(&writer, message, sizeof message);
+	switch (server_gate(session)->auth) {
+	case SERVER_TRUST:
+		server_greet(session);
+		return;
+	case SERVER_CLEARTEXT:
+		auth_request_write_cleartext(&writer);
+		session->state = SESSION_PASSWORD;
+		break;
+	case SERVER_SCRAM:
+		auth_request_write_sasl(&writer, mechanisms, 1);
+		scram_server_init(&session->scram);
+		session->state = SESSION_SASL_FIRST;
+		break;
+	}
+	server_send(session, &writer);
+}
+
 static void server_startup(struct sim_session *session, const uint8_t *body, size_t len)
 {
 	struct startup startup;
@@ -142,20 +193,52 @@ static void server_startup(struct sim_session *session, const uint8_t *body, siz
 		session->is_closing = true;
 		return;
 	}
-	if (!sim_server_wants_password(session->port)) {
-		server_greet(session);
-		return;
-	}
-	sim_bytes_begin(&session->out, 'R');
-	sim_bytes_add_u32(&session->out, 3);
-	sim_bytes_end(&session->out);
-	session->state = SESSION_PASSWORD;
+	server_ask(session);
 }
 
 static void server_password(struct sim_session *session, const uint8_t *body, size_t len)
 {
 	SIM_CHECK(len == sizeof SIM_SERVER_PASSWORD && memcmp(body, SIM_SERVER_PASSWORD, len) == 0,
 		"a wrong password at the server");
+	server_greet(session);
+}
+
+static void server_sasl_first(struct sim_session *session, const uint8_t *body, size_t len)
+{
+	struct password_message_sasl initial;
+	uint8_t raw[SCRAM_NONCE_RAW_BYTES], message[SCRAM_MESSAGE_MAX + 16];
+	char nonce[SCRAM_NONCE_LEN + 1];
+	struct scram_message reply;
+	struct writer writer;
+
+	rand_secure(raw, sizeof raw);
+	scram_nonce_format(raw, nonce);
+	SIM_CHECK(password_message_read_sasl_initial(body, len, &initial) == 0 && initial.data &&
+			  scram_server_first(&session->scram, initial.data, initial.data_len,
+				  &server_gate(session)->keys, nonce, &reply) == 0,
+		"session %u: a bad beginning of SCRAM", session->pid);
+	writer_init(&writer, message, sizeof message);
+	auth_request_write_sasl_continue(&writer, reply.text, reply.len);
+	server_send(session, &writer);
+	session->state = SESSION_SASL_FINAL;
+}
+
+static void server_sasl_final(struct sim_session *session, const uint8_t *body, size_t len)
+{
+	uint8_t message[SCRAM_MESSAGE_MAX + 16];
+	struct scram_message reply;
+	struct writer writer;
+	const uint8_t *data;
+	size_t data_len;
+
+	SIM_CHECK(password_message_read_sasl(body, len, &data, &data_len) == 0 &&
+			  scram_server_final(&session->scram, data, data_len,
+				  &server_gate(session)->keys, 1, &reply) == 0,
+		"session %u: a bad proof of SCRAM", session->pid);
+	writer_init(&writer, message, sizeof message);
+	auth_request_write_sasl_final(&writer, reply.text, reply.len);
+	server_send(session, &writer);
+	sim_reached(REACH_SCRAM);
 	server_greet(session);
 }
 
@@ -174,14 +257,25 @@ static bool server_message(struct sim_session *session)
 		session->pid, len);
 	if (session->in.len < len)
 		return false;
-	if (session->state == SESSION_STARTUP) {
+	SIM_CHECK(session->state == SESSION_STARTUP || session->state == SESSION_READY ||
+			  at[0] == 'p',
+		"session %u: %c instead of a password", session->pid, at[0]);
+	switch (session->state) {
+	case SESSION_STARTUP:
 		server_startup(session, at + 4, len - 4);
-	} else if (session->state == SESSION_PASSWORD) {
-		SIM_CHECK(
-			at[0] == 'p', "session %u: %c instead of a password", session->pid, at[0]);
+		break;
+	case SESSION_PASSWORD:
 		server_password(session, at + 5, len - 5);
-	} else {
+		break;
+	case SESSION_SASL_FIRST:
+		server_sasl_first(session, at + 5, len - 5);
+		break;
+	case SESSION_SASL_FINAL:
+		server_sasl_final(session, at + 5, len - 5);
+		break;
+	case SESSION_READY:
 		sim_session_message(session, (char)at[0], at + 5, len - 5);
+		break;
 	}
 	sim_bytes_take(&session->in, len);
 	return true;

@@ -15,9 +15,8 @@ struct sim_session;
 
 enum { SIM_FIRST_PORT = 5432, SIM_SERVERS = 6 };
 
-/* How the server of that port lets one in. */
+/* What a server that wants a password wants. */
 #define SIM_SERVER_PASSWORD "open sesame"
-bool sim_server_wants_password(unsigned port);
 
 void sim_server_begin(void);
 /* No session may be left. */

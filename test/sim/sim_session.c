@@ -441,7 +441,7 @@ static bool session_hidden(struct sim_session *session)
 		return true;
 	}
 	if (sim_fault(FAULT_POOLER_WAITS))
-		session->busy_until_ns = sim_now_ns() + sim_between(100, 6000) * NS_PER_MS;
+		session->busy_until_ns = sim_now_ns() + sim_between(100, 8000) * NS_PER_MS;
 	if (session_text_is(text, "ROLLBACK")) {
 		session->status = 'I';
 		session->owner = 0;

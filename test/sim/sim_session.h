@@ -3,13 +3,20 @@
 #ifndef PGRING_TEST_SIM_SIM_SESSION_H
 #define PGRING_TEST_SIM_SIM_SESSION_H
 
+#include "protocol/scram.h"
 #include "test/sim/sim_net.h"
 #include "test/sim/sim_sql.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum session_state { SESSION_STARTUP, SESSION_PASSWORD, SESSION_READY };
+enum session_state {
+	SESSION_STARTUP,
+	SESSION_PASSWORD,
+	SESSION_SASL_FIRST,
+	SESSION_SASL_FINAL,
+	SESSION_READY
+};
 
 enum { SESSION_NAME = 64, SESSION_PREPARED = 64, SESSION_PORTALS = 4 };
 
@@ -33,6 +40,7 @@ struct sim_session {
 	struct sim_conn *conn;
 	unsigned port, pid, key;
 	enum session_state state;
+	struct scram_server scram;
 	struct sim_bytes in, out;
 	uint64_t busy_until_ns; /* says and does nothing before */
 	uint64_t due_ns;        /* a cancel request on its way */

@@ -326,12 +326,12 @@ def abandon_copy_in_extended(wire):
 
 
 def abandon_copy_out_unread(wire):
-    wire.send(query("COPY (SELECT g, repeat('x', 1000) FROM generate_series(1, 200000) g) TO STDOUT"))
+    wire.send(query("COPY (SELECT g, repeat('x', 1000) FROM generate_series(1, 50000) g) TO STDOUT"))
     wire.read_until(b"H")
 
 
 def abandon_rows_unread(wire):
-    wire.send(query("SELECT g, repeat('x', 1000) FROM generate_series(1, 200000) g"))
+    wire.send(query("SELECT g, repeat('x', 1000) FROM generate_series(1, 50000) g"))
     wire.read_until(b"T")
 
 
@@ -767,7 +767,7 @@ def test_query_timeout(pooler):
 
 @pytest.mark.slow
 def test_1000_clients_on_20_servers(pooler, postgres):
-    one = pooler(default_pool_size=20, auth_type="trust")
+    one = pooler(default_pool_size=20, auth_type="trust", checkout_timeout=30000)
     wires = crowd.all_connected(one, 1000, timeout=60)
 
     def script(client, turn):
