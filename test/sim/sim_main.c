@@ -121,7 +121,7 @@ static void plan_config(void)
 	general->connect_attempts = (int64_t)sim_between(1, 3);
 	general->rollback_timeout_ms = plan_ms(50, 200, 3000, 5000);
 	general->healthcheck_interval_ms = plan_ms(50, 0, 30, 30000);
-	general->healthcheck_timeout_ms = plan_ms(40, 200, 2000, 5000);
+	general->healthcheck_timeout_ms = plan_ms(70, 50, 600, 5000);
 	general->client_connection_recovery = sim_percent(60) ? RECOVERY_RECOVER : RECOVERY_DROP;
 	general->connection_recovery = sim_percent(70)   ? RECOVERY_RECOVER
 				       : sim_percent(50) ? RECOVERY_ROLLBACK_ONLY
