@@ -17,8 +17,8 @@ static int main_hash(const char *password)
 	char text[SECRET_SCRAM_SIZE];
 
 	rand_secure(salt, sizeof salt);
-	if (secret_derive_scram(password, strlen(password), salt, sizeof salt, SECRET_ITERATIONS_DEFAULT,
-		    &keys) != 0) {
+	if (secret_derive_scram(password, strlen(password), salt, sizeof salt,
+		    SECRET_ITERATIONS_DEFAULT, &keys) != 0) {
 		fprintf(stderr, "pgring: the password is too long\n");
 		return 1;
 	}

@@ -276,8 +276,9 @@ void cli_print_help(FILE *out)
 {
 	char left[64];
 
-	fprintf(out, "Usage: pgring [flags] [command]\n\nA connection pooler for "
-		     "PostgreSQL.\n\nCommands:\n");
+	fprintf(out,
+		"Usage: pgring [flags] [command]\n\nA connection pooler for "
+		"PostgreSQL.\n\nCommands:\n");
 	for (size_t i = 0; i < array_len(commands); i++) {
 		snprintf(left, sizeof(left), "%s %s", commands[i].name,
 			commands[i].takes != NULL ? commands[i].takes : "");

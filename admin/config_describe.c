@@ -18,9 +18,9 @@ static void print_values(const struct option *option, FILE *out)
 	case OPTION_SIZE:
 	case OPTION_DURATION_MS:
 		fprintf(out, "%s",
-			option->type == OPTION_SIZE          ? "bytes, "
-			: option->type == OPTION_DURATION_MS ? "ms, "
-							     : "");
+			option->type == OPTION_SIZE                  ? "bytes, "
+				: option->type == OPTION_DURATION_MS ? "ms, "
+								     : "");
 		if (option->to == CONFIG_UNLIMITED)
 			fprintf(out, "from %" PRId64, option->from);
 		else
@@ -109,9 +109,9 @@ static void print_rows(const struct option_section *section, FILE *out)
 static void print_section(const struct option_section *section, FILE *out)
 {
 	const char *open = section->many ? "[[" : "[", *close = section->many ? "]]" : "]";
-	const char *files = section->files == OPTION_FILE_CONFIG  ? "`pgring.toml`"
-			    : section->files == OPTION_FILE_USERS ? "`users.toml`"
-								  : "`pgring.toml` or `users.toml`";
+	const char *files = section->files == OPTION_FILE_CONFIG ? "`pgring.toml`"
+		: section->files == OPTION_FILE_USERS            ? "`users.toml`"
+								 : "`pgring.toml` or `users.toml`";
 
 	fprintf(out, "\n## `%s%s%s` of %s\n\n%s", open, section->name, close, files, section->doc);
 	if (option_section_honoured(section) == OPTION_LATER)
@@ -122,15 +122,16 @@ static void print_section(const struct option_section *section, FILE *out)
 
 void config_describe(FILE *out)
 {
-	fprintf(out, "# Options\n\n"
-		     "Times are in milliseconds. Where no upper bound is given, `\"unlimited\"` is "
-		     "possible too. "
-		     "Changes of `reload` keys take effect with `RELOAD` or SIGHUP, those of "
-		     "`restart` keys when "
-		     "the program starts. An empty default means that the key is not set. Keys of "
-		     "`[general]` "
-		     "can also be set in the environment as `PGRING_<KEY>` or `PGDOG_<KEY>`; the "
-		     "file wins.\n");
+	fprintf(out,
+		"# Options\n\n"
+		"Times are in milliseconds. Where no upper bound is given, `\"unlimited\"` is "
+		"possible too. "
+		"Changes of `reload` keys take effect with `RELOAD` or SIGHUP, those of "
+		"`restart` keys when "
+		"the program starts. An empty default means that the key is not set. Keys of "
+		"`[general]` "
+		"can also be set in the environment as `PGRING_<KEY>` or `PGDOG_<KEY>`; the "
+		"file wins.\n");
 	for (size_t i = 0; i < option_section_count; i++)
 		print_section(option_sections[i], out);
 }

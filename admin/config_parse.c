@@ -244,7 +244,7 @@ static int address(
 	else
 		for (size_t i = 0; i < len; i++)
 			good = good &&
-			       (isalnum((unsigned char)name[i]) || strchr("-._", name[i]) != NULL);
+				(isalnum((unsigned char)name[i]) || strchr("-._", name[i]) != NULL);
 	if (!good)
 		return ERR_INVALID;
 	*ret_address = keep(parse, name, len);

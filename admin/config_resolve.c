@@ -535,14 +535,15 @@ static int add_pool(struct resolve *resolve, const struct config_user *user,
 		.user = user->name,
 		.passwords = secrets->all,
 		.password_count = secrets->count,
-		.refused = cluster->refused != NULL ? cluster->refused : user_refusal(resolve->config, user),
+		.refused = cluster->refused != NULL ? cluster->refused
+						    : user_refusal(resolve->config, user),
 		.host = target->host,
 		.port = target->port,
 		.server_database =
 			target->database_name != NULL ? target->database_name : target->name,
-		.server_user = target->user != NULL        ? target->user
-			       : user->server_user != NULL ? user->server_user
-							   : user->name,
+		.server_user = target->user != NULL ? target->user
+			: user->server_user != NULL ? user->server_user
+						    : user->name,
 		.server_passwords = target->password != NULL ? &target->password : secrets->server,
 		.server_password_count = target->password != NULL ? 1 : secrets->server_count,
 		.role = target->role,
@@ -564,7 +565,7 @@ static int add_pool_by_name(struct resolve *resolve, const struct config_user *u
 	if (cluster != NULL)
 		return add_pool(resolve, user, secrets, cluster);
 	for (size_t i = 0; i < resolve->cluster_count && i < COMPARED_MAX &&
-			   config_report_has_room(resolve->report, CONFIG_WARNING);
+		config_report_has_room(resolve->report, CONFIG_WARNING);
 		i++) {
 		if (option_distance(name, resolve->clusters[i].name, slips) <= slips)
 			nearest = resolve->clusters[i].name;

@@ -194,7 +194,7 @@ static bool store(struct config_parse *parse, const struct option_section *secti
 static bool same_user(const struct config_user *a, const struct config_user *b)
 {
 	return strcmp(a->name, b->name) == 0 && strcmp(a->database, b->database) == 0 &&
-	       strcmp(a->password, b->password) == 0;
+		strcmp(a->password, b->password) == 0;
 }
 
 static void add_user(struct config_parse *parse, const struct url *url, const char *default_user,

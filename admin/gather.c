@@ -93,7 +93,7 @@ static void gather_figures(struct core *core, struct gather *gather)
 		sum->servers_active += pool->server_count[SERVER_LIST_BUSY];
 		sum->servers_idle += pool->server_count[SERVER_LIST_IDLE];
 		sum->servers_total += pool_total(pool);
-		list_each (link, &pool->servers[SERVER_LIST_OPENING]) {
+		list_each(link, &pool->servers[SERVER_LIST_OPENING]) {
 			const struct server *server = container_of(link, struct server, link);
 
 			if (server->state == SERVER_CONNECTING || server->state == SERVER_LOGIN)
@@ -154,9 +154,12 @@ static void gather_client(struct core *core, struct gather *gather, struct clien
 
 	rows_begin(rows);
 	rows_text(rows, "C");
-	rows_text(rows, client->pool ? client->pool->config->user :
-		client->state == CLIENT_CONSOLE ? core->world->config->admin.user : "");
-	rows_text(rows, client->pool                      ? client->pool->config->database
+	rows_text(rows,
+		client->pool                              ? client->pool->config->user
+			: client->state == CLIENT_CONSOLE ? core->world->config->admin.user
+							  : "");
+	rows_text(rows,
+		client->pool                              ? client->pool->config->database
 			: client->state == CLIENT_CONSOLE ? core->world->config->admin.name
 							  : "");
 	rows_text(rows, "none");

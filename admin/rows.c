@@ -61,9 +61,9 @@ void rows_columns(struct rows *rows, const struct rows_column *columns, size_t c
 	rows_open(rows, SERVER_ROW_DESCRIPTION);
 	rows_u16(rows, (uint16_t)count);
 	for (size_t i = 0; i < count; i++) {
-		uint16_t width = columns[i].type == ROWS_INT4   ? 4
-				 : columns[i].type == ROWS_INT8 ? 8
-								: UINT16_MAX;
+		uint16_t width = columns[i].type == ROWS_INT4 ? 4
+			: columns[i].type == ROWS_INT8        ? 8
+							      : UINT16_MAX;
 
 		rows_bytes(rows, columns[i].name, strlen(columns[i].name) + 1);
 		rows_u32(rows, 0); /* of no table ... */

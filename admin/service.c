@@ -286,8 +286,8 @@ static int service_listen_on(struct service *service, const struct address *addr
 	const struct config_general *general = &service->config->general;
 	char text[ADDRESS_TEXT], what[SERVICE_WHY];
 	int fd = service->listener_count < LIMIT_LISTENERS
-			 ? socket_listen(address, (int)general->unix_socket_mode)
-			 : ERR_FULL;
+		? socket_listen(address, (int)general->unix_socket_mode)
+		: ERR_FULL;
 
 	if (fd < 0) {
 		snprintf(what, sizeof what, "cannot listen on %s port %u: %s",

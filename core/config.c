@@ -224,10 +224,10 @@ bool config_has_database(const struct config *config, const char *database)
 bool config_pool_same_server(const struct config_pool *a, const struct config_pool *b)
 {
 	return strcmp(a->host, b->host) == 0 && a->port == b->port &&
-	       strcmp(a->server_database, b->server_database) == 0 &&
-	       strcmp(a->server_user, b->server_user) == 0 &&
-	       a->statement_timeout_ms == b->statement_timeout_ms &&
-	       a->lock_timeout_ms == b->lock_timeout_ms && a->read_only == b->read_only;
+		strcmp(a->server_database, b->server_database) == 0 &&
+		strcmp(a->server_user, b->server_user) == 0 &&
+		a->statement_timeout_ms == b->statement_timeout_ms &&
+		a->lock_timeout_ms == b->lock_timeout_ms && a->read_only == b->read_only;
 }
 
 static void row_fill(const struct config *config, const struct option_section *section,

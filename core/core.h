@@ -32,12 +32,12 @@ struct task {
 
 /* What all threads share. Immutable once they run, but for the mailboxes and the log rings. */
 struct world {
-	unsigned worker_count;  /* cores that serve clients: members 0..worker_count-1 */
-	unsigned control;       /* the member that administers */
-	unsigned first_job;     /* job threads: first_job .. first_job + LIMIT_JOB_THREADS - 1 */
+	unsigned worker_count; /* cores that serve clients: members 0..worker_count-1 */
+	unsigned control;      /* the member that administers */
+	unsigned first_job;    /* job threads: first_job .. first_job + LIMIT_JOB_THREADS - 1 */
 	struct mailboxes boxes;
 	struct log log;
-	uint8_t secret[32];     /* of this process; for salts of unknown users */
+	uint8_t secret[32]; /* of this process; for salts of unknown users */
 	const struct config *config;
 };
 
@@ -50,11 +50,13 @@ struct core {
 	struct list ready; /* of tasks */
 	letter_handler *handlers[LETTER_COUNT];
 	void (*wake)(struct core *core, unsigned member); /* set by who owns the ring */
-	void (*each_turn)(struct core *core);             /* control's: writes the log; may be NULL */
-	bool (*must_stay)(struct core *core);             /* control's: there is work, do not sleep; may be NULL */
-	void (*signalled)(struct core *core, int result); /* control's: a signal was read; may be NULL */
-	unsigned next_job;  /* job thread that gets the next job */
-	unsigned jobs_out;  /* jobs that have not come back */
+	void (*each_turn)(struct core *core); /* control's: writes the log; may be NULL */
+	bool (*must_stay)(
+		struct core *core); /* control's: there is work, do not sleep; may be NULL */
+	void (*signalled)(
+		struct core *core, int result); /* control's: a signal was read; may be NULL */
+	unsigned next_job;                      /* job thread that gets the next job */
+	unsigned jobs_out;                      /* jobs that have not come back */
 	bool stopping;
 	uint64_t metrics[METRIC_COUNT];
 

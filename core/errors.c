@@ -21,6 +21,7 @@ const char *error_text(int code)
 
 void check_failed(const char *what, const char *file, int line, const char *function)
 {
-	fprintf(stderr, "pgring: invariant broken: %s, in %s at %s:%d\n", what, function, file, line);
+	fprintf(stderr, "pgring: invariant broken: %s, in %s at %s:%d\n", what, function, file,
+		line);
 	abort();
 }

@@ -12,8 +12,9 @@ struct core;
 struct world;
 
 struct job {
-	void (*run)(struct job *job);                      /* on a job thread */
-	void (*done)(struct core *core, struct job *job);  /* on the core; owns the job from there on */
+	void (*run)(struct job *job); /* on a job thread */
+	void (*done)(
+		struct core *core, struct job *job); /* on the core; owns the job from there on */
 };
 
 /* Starts the job threads. Main thread, once, after the mailboxes exist. */

@@ -113,16 +113,17 @@ void log_line(struct core *core, enum log_level level, const char *format, ...)
 	ring = log->rings[core->index];
 	written = atomic_load_explicit(&ring->written, memory_order_relaxed);
 	if (written + sizeof head + log_padded(head.len) -
-			atomic_load_explicit(&ring->read, memory_order_acquire) > LIMIT_LOG_RING) {
+			atomic_load_explicit(&ring->read, memory_order_acquire) >
+		LIMIT_LOG_RING) {
 		core_count(core, METRIC_log_dropped);
 		return;
 	}
 	log_ring_copy_in(ring, written, &head, sizeof head);
 	log_ring_copy_in(ring, written + sizeof head, line, head.len);
-	atomic_store_explicit(&ring->written, written + sizeof head + log_padded(head.len),
-		memory_order_release);
+	atomic_store_explicit(
+		&ring->written, written + sizeof head + log_padded(head.len), memory_order_release);
 	if (core->index != core->world->control && core->wake &&
-			mailbox_must_wake(&core->world->boxes, core->world->control))
+		mailbox_must_wake(&core->world->boxes, core->world->control))
 		core->wake(core, core->world->control);
 }
 
@@ -150,7 +151,8 @@ static size_t log_escape(char *target, size_t size, const char *source, size_t l
 	return used;
 }
 
-static void log_emit(struct log *log, const struct log_head *head, unsigned member, const char *line)
+static void log_emit(
+	struct log *log, const struct log_head *head, unsigned member, const char *line)
 {
 	char text[6 * LIMIT_LOG_LINE + 256], escaped[6 * LIMIT_LOG_LINE + 8], when[32];
 	time_t seconds = (time_t)(head->wall_ns / NS_PER_S);
@@ -163,12 +165,13 @@ static void log_emit(struct log *log, const struct log_head *head, unsigned memb
 	if (log->style == LOG_JSON) {
 		strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
 		len = snprintf(text, sizeof text,
-			"{\"timestamp\":\"%s.%03uZ\",\"level\":\"%s\",\"core\":%u,\"message\":\"%s\"}\n",
+			"{\"timestamp\":\"%s.%03uZ\",\"level\":\"%s\",\"core\":%u,\"message\":\"%"
+			"s\"}\n",
 			when, ms, level_names[head->level], member, escaped);
 	} else {
 		strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
-		len = snprintf(text, sizeof text, "%s.%03u UTC [%d] %s %s\n", when, ms, (int)getpid(),
-			level_names[head->level], escaped);
+		len = snprintf(text, sizeof text, "%s.%03u UTC [%d] %s %s\n", when, ms,
+			(int)getpid(), level_names[head->level], escaped);
 	}
 	while (write(log->fd, text, (size_t)len) < 0) {
 		if (errno == EINTR)

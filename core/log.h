@@ -47,7 +47,8 @@ void log_line(struct core *core, enum log_level level, const char *format, ...) 
 #define log_debug(core, ...) log_line(core, LOG_DEBUG, __VA_ARGS__)
 
 /* Writes one line at once. Thread: the only one, at start, or control. */
-void log_write_now(struct log *log, enum log_level level, const char *format, ...) printf_like(3, 4);
+void log_write_now(struct log *log, enum log_level level, const char *format, ...)
+	printf_like(3, 4);
 
 /* Writes out what all members have logged. An error of the file (a full disk) is counted and the lines are lost; nothing waits.
  * Thread: control. */

@@ -24,7 +24,8 @@ int mailboxes_init(struct mailboxes *boxes, unsigned member_count)
 			return ERR_NO_DESCRIPTOR;
 	}
 	for (size_t i = 0; i < pairs; i++) {
-		boxes->pairs[i] = aligned_alloc(64, (sizeof(struct mailbox_pair) + 63) & ~(size_t)63);
+		boxes->pairs[i] =
+			aligned_alloc(64, (sizeof(struct mailbox_pair) + 63) & ~(size_t)63);
 		if (!boxes->pairs[i])
 			return ERR_NO_MEMORY;
 		*boxes->pairs[i] = (struct mailbox_pair){0};
@@ -53,7 +54,8 @@ bool mailbox_must_wake(struct mailboxes *boxes, unsigned member)
 	/* Pairs with the fence in mailbox_sleep: either the sleeper sees the letter or we see it sleep. */
 	atomic_thread_fence(memory_order_seq_cst);
 	return atomic_load_explicit(&boxes->members[member].sleeping, memory_order_relaxed) &&
-		atomic_exchange_explicit(&boxes->members[member].sleeping, false, memory_order_relaxed);
+		atomic_exchange_explicit(
+			&boxes->members[member].sleeping, false, memory_order_relaxed);
 }
 
 int mailbox_send(struct core *core, unsigned to, const struct letter *letter)
@@ -116,6 +118,6 @@ bool mailbox_sleep(struct core *core)
 
 void mailbox_awake(struct core *core)
 {
-	atomic_store_explicit(&core->world->boxes.members[core->index].sleeping, false,
-		memory_order_relaxed);
+	atomic_store_explicit(
+		&core->world->boxes.members[core->index].sleeping, false, memory_order_relaxed);
 }

@@ -23,8 +23,10 @@ void memory_read(struct memory_figures *ret_figures)
 	size_t len = sizeof epoch, value = 0, value_len = sizeof value;
 
 	mallctl("epoch", &epoch, &len, &epoch, sizeof epoch);
-	ret_figures->allocated = mallctl("stats.allocated", &value, &value_len, NULL, 0) == 0 ? value : 0;
-	ret_figures->resident = mallctl("stats.resident", &value, &value_len, NULL, 0) == 0 ? value : 0;
+	ret_figures->allocated =
+		mallctl("stats.allocated", &value, &value_len, NULL, 0) == 0 ? value : 0;
+	ret_figures->resident =
+		mallctl("stats.resident", &value, &value_len, NULL, 0) == 0 ? value : 0;
 }
 #else
 #include <malloc.h>

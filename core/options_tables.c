@@ -26,7 +26,7 @@ const char config_required[] = "";
 #define BOUNDS_NUMBER(name, value, from, to) \
 	_Static_assert((from) <= (to), "the bounds of " #name); \
 	_Static_assert(((value) >= (from) && (value) <= (to)) || (value) == CONFIG_UNSET || \
-			       (value) == CONFIG_REQUIRED, \
+			(value) == CONFIG_REQUIRED, \
 		"the default of " #name);
 #define BOUNDS_WORD(name, value, tag) \
 	_Static_assert((int)(value) >= 0 && (int)(value) < (int)option_words_count_##tag, \

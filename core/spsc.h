@@ -24,7 +24,8 @@ static inline uint32_t spsc_reserve(struct spsc *queue, uint32_t size)
 	uint32_t tail = (uint32_t)atomic_load_explicit(&queue->tail, memory_order_relaxed);
 
 	if (tail - queue->head_seen == size) {
-		queue->head_seen = (uint32_t)atomic_load_explicit(&queue->head, memory_order_acquire);
+		queue->head_seen =
+			(uint32_t)atomic_load_explicit(&queue->head, memory_order_acquire);
 		if (tail - queue->head_seen == size)
 			return UINT32_MAX;
 	}
@@ -45,7 +46,8 @@ static inline uint32_t spsc_peek(struct spsc *queue, uint32_t size)
 	uint32_t head = (uint32_t)atomic_load_explicit(&queue->head, memory_order_relaxed);
 
 	if (head == queue->tail_seen) {
-		queue->tail_seen = (uint32_t)atomic_load_explicit(&queue->tail, memory_order_acquire);
+		queue->tail_seen =
+			(uint32_t)atomic_load_explicit(&queue->tail, memory_order_acquire);
 		if (head == queue->tail_seen)
 			return UINT32_MAX;
 	}

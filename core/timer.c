@@ -101,8 +101,8 @@ static uint64_t timer_next_ms(const struct timer_wheel *wheel)
 		if (!wheel->occupied[level])
 			continue;
 		/* bit 0 of `ahead` is the slot after the present one */
-		ahead = timer_rotate_right(wheel->occupied[level],
-			(unsigned)((position + 1) & (TIMER_SLOTS - 1)));
+		ahead = timer_rotate_right(
+			wheel->occupied[level], (unsigned)((position + 1) & (TIMER_SLOTS - 1)));
 		at = (position + 1 + (uint64_t)__builtin_ctzll(ahead)) << shift;
 		if (at < best)
 			best = at;
@@ -127,8 +127,8 @@ void timer_run(struct timer_wheel *wheel, struct core *core, uint64_t now_ns)
 
 			if (next & ((UINT64_C(1) << shift) - 1))
 				continue;
-			timer_empty_slot(wheel, core, level,
-				(unsigned)(next >> shift) & (TIMER_SLOTS - 1));
+			timer_empty_slot(
+				wheel, core, level, (unsigned)(next >> shift) & (TIMER_SLOTS - 1));
 		}
 	}
 }

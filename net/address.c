@@ -94,7 +94,9 @@ const char *address_text(const struct address *address, char text[ADDRESS_TEXT])
 	case AF_UNIX:
 		snprintf(text, ADDRESS_TEXT, "%s",
 			address->len > offsetof(struct sockaddr_un, sun_path) &&
-					address->local.sun_path[0] ? address->local.sun_path : "unix");
+					address->local.sun_path[0]
+				? address->local.sun_path
+				: "unix");
 		break;
 	}
 	return text;

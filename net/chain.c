@@ -9,7 +9,7 @@ enum piece_kind { PIECE_BLOCK, PIECE_BUFFER, PIECE_BULK, PIECE_HEAP };
 struct piece {
 	struct piece *next;
 	uint8_t *bytes;
-	void *heap;    /* HEAP: what to free; BULK: what to drop */
+	void *heap; /* HEAP: what to free; BULK: what to drop */
 	uint32_t len;
 	uint32_t room; /* BLOCK: bytes behind the used ones */
 	uint16_t buffer;
@@ -200,7 +200,8 @@ void chain_move(struct core *core, struct chain *target, struct chain *source, s
 		struct piece *piece = source->first;
 
 		/* Whole pieces change their queue; small ones are gathered so that a batch stays one piece. */
-		if (len >= piece->len && (piece->kind != PIECE_BLOCK || piece->len > LIMIT_COPY_BYTES)) {
+		if (len >= piece->len &&
+			(piece->kind != PIECE_BLOCK || piece->len > LIMIT_COPY_BYTES)) {
 			len -= piece->len;
 			chain_append(target, chain_take_first(source));
 			continue;

@@ -24,7 +24,8 @@ static void listener_retry(struct core *core, struct timer *timer)
 		listener_arm(core, listener);
 }
 
-int listener_start(struct core *core, int fd, void (*accepted)(struct core *, struct listener *, int))
+int listener_start(
+	struct core *core, int fd, void (*accepted)(struct core *, struct listener *, int))
 {
 	struct net *net = core->net;
 	struct listener *listener;
@@ -53,7 +54,8 @@ void listener_stop_all(struct core *core)
 		listener->stopping = true;
 		core_timer_stop(core, &listener->retry);
 		if (listener->armed)
-			ring_cancel(core->net->ring, RING_ACCEPT, listener->slot, LISTENER_GENERATION);
+			ring_cancel(
+				core->net->ring, RING_ACCEPT, listener->slot, LISTENER_GENERATION);
 	}
 }
 

@@ -17,8 +17,8 @@ struct listener {
 };
 
 /* Starts accepting. Returns 0, ERR_FULL or ERR_NO_MEMORY. */
-must_check int listener_start(struct core *core, int fd,
-	void (*accepted)(struct core *, struct listener *, int));
+must_check int listener_start(
+	struct core *core, int fd, void (*accepted)(struct core *, struct listener *, int));
 
 /* Stops all listeners of the core; connections that were accepted already still arrive. */
 void listener_stop_all(struct core *core);

@@ -54,7 +54,8 @@ static void loop_dispatch(struct core *core, const struct ring_completion *compl
 		listener_complete(core, completion);
 		return;
 	case RING_WAKE:
-		if (completion->slot == 0) /* the eventfd was read; a message of another ring needs no answer */
+		if (completion->slot ==
+			0) /* the eventfd was read; a message of another ring needs no answer */
 			loop_arm_wake(core);
 		return;
 	case RING_SIGNAL:

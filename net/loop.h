@@ -8,8 +8,8 @@
 #include "net/net.h"
 
 /* Gives the core its net and opens the ring. Returns 0, or ERR_* with a sentence in `why`. */
-must_check int loop_open(struct core *core, const struct ring_options *options, char *why,
-	size_t why_size);
+must_check int loop_open(
+	struct core *core, const struct ring_options *options, char *why, size_t why_size);
 
 /* Runs until core->stopping. */
 void loop_run(struct core *core);

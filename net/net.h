@@ -18,12 +18,12 @@ struct net {
 	struct slab streams;
 	struct piece *free_pieces, *free_blocks;
 	unsigned free_block_count;
-	struct list dirty;    /* streams with bytes to send and no send in flight */
-	struct list starved;  /* streams whose receive found no buffer, oldest first */
-	struct list holders;  /* streams whose queue holds receive buffers, oldest first */
+	struct list dirty;   /* streams with bytes to send and no send in flight */
+	struct list starved; /* streams whose receive found no buffer, oldest first */
+	struct list holders; /* streams whose queue holds receive buffers, oldest first */
 	struct listener *listeners[LIMIT_LISTENERS];
 	unsigned listener_count;
-	uint64_t wake_count;  /* what the eventfd's read fills */
+	uint64_t wake_count; /* what the eventfd's read fills */
 	struct span spans[LIMIT_SPANS];
 };
 

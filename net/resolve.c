@@ -24,7 +24,8 @@ static void resolve_run(struct job *job)
 		resolve->reason = gai_strerror(error);
 		return;
 	}
-	for (struct addrinfo *info = found; info && resolve->count < RESOLVE_MAX; info = info->ai_next) {
+	for (struct addrinfo *info = found; info && resolve->count < RESOLVE_MAX;
+		info = info->ai_next) {
 		struct address *address = &resolve->addresses[resolve->count];
 
 		if (info->ai_addrlen > sizeof address->ip6)

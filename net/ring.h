@@ -51,8 +51,8 @@ struct ring_options {
 
 /* Opens the ring and tries it out (a socket pair, a multishot receive, a send). Returns 0, or ERR_DENIED / ERR_UNSUPPORTED /
  * ERR_NO_MEMORY with one sentence in `why` that says what to change. */
-must_check int ring_open(struct core *core, const struct ring_options *options, struct ring **ret_ring,
-	char *why, size_t why_size);
+must_check int ring_open(struct core *core, const struct ring_options *options,
+	struct ring **ret_ring, char *why, size_t why_size);
 /* Nothing may be in flight that names memory. */
 void ring_close(struct ring *ring);
 
@@ -60,14 +60,14 @@ void ring_close(struct ring *ring);
 bool ring_has_bundles(const struct ring *ring);
 
 void ring_recv(struct ring *ring, int fd, uint32_t slot, uint32_t generation);
-void ring_recv_into(struct ring *ring, int fd, void *bytes, size_t len, uint32_t slot,
-	uint32_t generation);
+void ring_recv_into(
+	struct ring *ring, int fd, void *bytes, size_t len, uint32_t slot, uint32_t generation);
 /* Sends all bytes unless the connection fails; a cancelled send reports how many went out. */
 void ring_send(struct ring *ring, int fd, const void *bytes, size_t len, uint32_t slot,
 	uint32_t generation);
 /* The same from several pieces; the array is copied. At most LIMIT_GATHER pieces. */
-void ring_sendv(struct ring *ring, int fd, const struct iovec *pieces, unsigned count, uint32_t slot,
-	uint32_t generation);
+void ring_sendv(struct ring *ring, int fd, const struct iovec *pieces, unsigned count,
+	uint32_t slot, uint32_t generation);
 /* The address must live until the completion. */
 void ring_connect(struct ring *ring, int fd, const struct sockaddr *address, socklen_t len,
 	uint32_t slot, uint32_t generation);
@@ -96,8 +96,8 @@ struct span {
 	uint16_t buffer;
 	struct bulk *bulk; /* not NULL: the bytes lie there (chain.h), and `buffer` means nothing */
 };
-unsigned ring_spans(struct ring *ring, const struct ring_completion *completion,
-	struct span *ret_spans);
+unsigned ring_spans(
+	struct ring *ring, const struct ring_completion *completion, struct span *ret_spans);
 /* One more holder of a buffer, one less; the last one gives it back to the kernel. */
 void ring_buffer_hold(struct ring *ring, uint16_t buffer);
 void ring_buffer_drop(struct ring *ring, uint16_t buffer);

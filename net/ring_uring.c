@@ -40,7 +40,8 @@ struct ring {
 
 	struct msghdr messages[LIMIT_RING_ENTRIES];
 	struct iovec pieces[LIMIT_RING_ENTRIES];
-	unsigned message_count, piece_count; /* used since the last submission, which makes the kernel copy them */
+	unsigned message_count,
+		piece_count; /* used since the last submission, which makes the kernel copy them */
 
 	struct io_uring_cqe *batch[64];
 	unsigned batch_at, batch_len;
@@ -93,8 +94,8 @@ void ring_recv(struct ring *ring, int fd, uint32_t slot, uint32_t generation)
 	io_uring_sqe_set_data64(sqe, ring_name(RING_RECV, slot, generation));
 }
 
-void ring_recv_into(struct ring *ring, int fd, void *bytes, size_t len, uint32_t slot,
-	uint32_t generation)
+void ring_recv_into(
+	struct ring *ring, int fd, void *bytes, size_t len, uint32_t slot, uint32_t generation)
 {
 	struct io_uring_sqe *sqe = ring_sqe(ring);
 
@@ -112,8 +113,8 @@ void ring_send(struct ring *ring, int fd, const void *bytes, size_t len, uint32_
 	io_uring_sqe_set_data64(sqe, ring_name(RING_SEND, slot, generation));
 }
 
-void ring_sendv(struct ring *ring, int fd, const struct iovec *pieces, unsigned count, uint32_t slot,
-	uint32_t generation)
+void ring_sendv(struct ring *ring, int fd, const struct iovec *pieces, unsigned count,
+	uint32_t slot, uint32_t generation)
 {
 	struct io_uring_sqe *sqe;
 	struct msghdr *message;
@@ -125,7 +126,8 @@ void ring_sendv(struct ring *ring, int fd, const struct iovec *pieces, unsigned 
 	sqe = ring_sqe(ring); /* may submit, too: take the arrays after it */
 	message = &ring->messages[ring->message_count++];
 	memcpy(&ring->pieces[ring->piece_count], pieces, count * sizeof *pieces);
-	*message = (struct msghdr){.msg_iov = &ring->pieces[ring->piece_count], .msg_iovlen = count};
+	*message =
+		(struct msghdr){.msg_iov = &ring->pieces[ring->piece_count], .msg_iovlen = count};
 	ring->piece_count += count;
 	io_uring_prep_sendmsg(sqe, fd, message, MSG_WAITALL | MSG_NOSIGNAL);
 	io_uring_sqe_set_data64(sqe, ring_name(RING_SEND, slot, generation));
@@ -198,8 +200,8 @@ void ring_wake(struct core *core, unsigned member)
 
 void ring_wait(struct ring *ring, uint64_t timeout_ns)
 {
-	struct __kernel_timespec timeout = {
-		.tv_sec = (int64_t)(timeout_ns / NS_PER_S), .tv_nsec = (long long)(timeout_ns % NS_PER_S)};
+	struct __kernel_timespec timeout = {.tv_sec = (int64_t)(timeout_ns / NS_PER_S),
+		.tv_nsec = (long long)(timeout_ns % NS_PER_S)};
 	struct io_uring_cqe *cqe = NULL;
 	int result;
 
@@ -210,8 +212,8 @@ void ring_wait(struct ring *ring, uint64_t timeout_ns)
 	if (timeout_ns == 0)
 		result = io_uring_submit_and_get_events(&ring->uring);
 	else
-		result = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1,
-			timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
+		result = io_uring_submit_and_wait_timeout(
+			&ring->uring, &cqe, 1, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
 	/* A full completion queue (EBUSY), a signal, the timeout: the next turn deals with what is there. */
 	CHECK(result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN ||
 		result == -EBUSY);
@@ -225,7 +227,8 @@ static bool ring_fill_batch(struct ring *ring)
 	if (ring->batch_len > 0)
 		io_uring_cq_advance(&ring->uring, ring->batch_len);
 	ring->batch_at = 0;
-	ring->batch_len = io_uring_peek_batch_cqe(&ring->uring, ring->batch, array_len(ring->batch));
+	ring->batch_len =
+		io_uring_peek_batch_cqe(&ring->uring, ring->batch, array_len(ring->batch));
 	return ring->batch_len > 0;
 }
 
@@ -263,14 +266,14 @@ static void ring_buffer_give(struct ring *ring, uint16_t buffer)
 
 	ring->order[at] = buffer;
 	ring->place[buffer] = (uint16_t)at;
-	io_uring_buf_ring_add(ring->buffer_ring, ring_buffer_bytes(ring, buffer), LIMIT_BUFFER_BYTES,
-		buffer, (int)ring->buffer_mask, (int)ring->given);
+	io_uring_buf_ring_add(ring->buffer_ring, ring_buffer_bytes(ring, buffer),
+		LIMIT_BUFFER_BYTES, buffer, (int)ring->buffer_mask, (int)ring->given);
 	ring->given++;
 	ring->buffers_free++;
 }
 
-unsigned ring_spans(struct ring *ring, const struct ring_completion *completion,
-	struct span *ret_spans)
+unsigned ring_spans(
+	struct ring *ring, const struct ring_completion *completion, struct span *ret_spans)
 {
 	uint32_t left = completion->result > 0 ? (uint32_t)completion->result : 0;
 	unsigned at, count = 0;
@@ -284,7 +287,8 @@ unsigned ring_spans(struct ring *ring, const struct ring_completion *completion,
 		CHECK(count < LIMIT_SPANS && ring->holders[buffer] == 0 && ring->buffers_free > 0);
 		ring->holders[buffer] = 1;
 		ring->buffers_free--;
-		ret_spans[count++] = (struct span){ring_buffer_bytes(ring, buffer), len, buffer, NULL};
+		ret_spans[count++] =
+			(struct span){ring_buffer_bytes(ring, buffer), len, buffer, NULL};
 		left -= len;
 	} while (left > 0);
 	return count;
@@ -361,19 +365,21 @@ static const char *ring_refusal(int error)
 		return "this kernel has no io_uring: Linux 6.1 or newer is needed";
 	case -EPERM:
 	case -EACCES:
-		return "io_uring is forbidden here: set the sysctl kernel.io_uring_disabled to 0, or "
-			"allow io_uring_setup in the seccomp profile of the container";
+		return "io_uring is forbidden here: set the sysctl kernel.io_uring_disabled to 0, "
+		       "or "
+		       "allow io_uring_setup in the seccomp profile of the container";
 	case -EINVAL:
 		return "this kernel's io_uring lacks DEFER_TASKRUN: Linux 6.1 or newer is needed";
 	case -ENOMEM:
-		return "not enough memory for io_uring: raise RLIMIT_MEMLOCK or the memory limit of "
-			"the service";
+		return "not enough memory for io_uring: raise RLIMIT_MEMLOCK or the memory limit "
+		       "of "
+		       "the service";
 	}
 	return "io_uring could not be set up";
 }
 
-static int ring_open_queues(struct ring *ring, const struct ring_options *options, char *why,
-	size_t why_size)
+static int ring_open_queues(
+	struct ring *ring, const struct ring_options *options, char *why, size_t why_size)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
@@ -389,7 +395,8 @@ static int ring_open_queues(struct ring *ring, const struct ring_options *option
 		return result == -ENOMEM ? ERR_NO_MEMORY : ERR_UNSUPPORTED;
 	}
 	CHECK(params.features & IORING_FEAT_SUBMIT_STABLE);
-	ring->bundles = (params.features & IORING_FEAT_RECVSEND_BUNDLE) && !options->without_bundles;
+	ring->bundles =
+		(params.features & IORING_FEAT_RECVSEND_BUNDLE) && !options->without_bundles;
 	(void)io_uring_register_ring_fd(&ring->uring); /* only saves 30 ns a call */
 	return 0;
 }
@@ -422,7 +429,8 @@ static bool ring_trial(struct ring *ring, const int pair[2])
 			}
 		}
 		if (got == sizeof sent)
-			shutdown(pair[1], SHUT_WR); /* ends the receive, so that nothing is left in flight */
+			shutdown(pair[1],
+				SHUT_WR); /* ends the receive, so that nothing is left in flight */
 	}
 	return ended && same && got == sizeof sent;
 }
@@ -447,7 +455,8 @@ static int ring_try_out(struct ring *ring, char *why, size_t why_size)
 	close(pair[1]);
 	if (works)
 		return 0;
-	snprintf(why, why_size, "io_uring failed its self test: multishot receive does not work on this "
+	snprintf(why, why_size,
+		"io_uring failed its self test: multishot receive does not work on this "
 		"kernel; Linux 6.1 or newer is needed");
 	return ERR_UNSUPPORTED;
 }
@@ -477,8 +486,8 @@ int ring_open(struct core *core, const struct ring_options *options, struct ring
 		ring_close(ring);
 		return error;
 	}
-	atomic_store_explicit(&ring_fd_of_member[core->index], ring->uring.ring_fd + 1,
-		memory_order_release);
+	atomic_store_explicit(
+		&ring_fd_of_member[core->index], ring->uring.ring_fd + 1, memory_order_release);
 	*ret_ring = ring;
 	return 0;
 }

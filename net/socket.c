@@ -32,8 +32,8 @@ static void socket_set_congestion(int fd, const struct address *peer)
 	if (!congestion && address_is_loopback(peer))
 		congestion = "cubic";
 	if (congestion)
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion,
-			(socklen_t)strlen(congestion));
+		(void)setsockopt(
+			fd, IPPROTO_TCP, TCP_CONGESTION, congestion, (socklen_t)strlen(congestion));
 }
 
 static void socket_set_tcp(int fd, const struct address *peer)
@@ -125,8 +125,8 @@ fail:
 void socket_accepted(int fd, struct address *ret_peer)
 {
 	memset(ret_peer, 0, sizeof *ret_peer);
-	ret_peer->len = sizeof ret_peer->ip6 > sizeof ret_peer->local ? sizeof ret_peer->ip6 :
-		sizeof ret_peer->local;
+	ret_peer->len = sizeof ret_peer->ip6 > sizeof ret_peer->local ? sizeof ret_peer->ip6
+								      : sizeof ret_peer->local;
 	if (getpeername(fd, &ret_peer->any, &ret_peer->len) < 0)
 		ret_peer->len = 0;
 	if (!address_is_unix(ret_peer))

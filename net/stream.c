@@ -40,8 +40,8 @@ static void stream_cancel_receive(struct core *core, struct stream *stream)
 	if (stream->receive != RECEIVE_ARMED)
 		return;
 	stream->receive = RECEIVE_CANCELLED;
-	ring_cancel(core->net->ring, stream->bulk ? RING_RECV_INTO : RING_RECV,
-		slab_index(stream), slab_generation(stream));
+	ring_cancel(core->net->ring, stream->bulk ? RING_RECV_INTO : RING_RECV, slab_index(stream),
+		slab_generation(stream));
 }
 
 static struct stream *stream_new(struct core *core, int fd, enum stream_state state,
@@ -62,8 +62,8 @@ static struct stream *stream_new(struct core *core, int fd, enum stream_state st
 	return stream;
 }
 
-struct stream *stream_adopt(struct core *core, int fd, const struct stream_events *events,
-	void *owner)
+struct stream *stream_adopt(
+	struct core *core, int fd, const struct stream_events *events, void *owner)
 {
 	return stream_new(core, fd, STREAM_OPEN, events, owner);
 }
@@ -184,7 +184,8 @@ static void stream_sent(struct core *core, struct stream *stream, int result)
 	}
 	if (unlikely(cancelled))
 		core_count_by(core, METRIC_buffers_copied, chain_unborrow(core, &stream->out, 0));
-	if (stream->was_full && stream->out.bytes < LIMIT_QUEUE_LOW && stream->state == STREAM_OPEN) {
+	if (stream->was_full && stream->out.bytes < LIMIT_QUEUE_LOW &&
+		stream->state == STREAM_OPEN) {
 		stream->was_full = false;
 		stream->events->drained(core, stream);
 	}
@@ -230,8 +231,8 @@ static void stream_consider_bulk(struct core *core, struct stream *stream, uint3
 	stream->in_bulk = true; /* from the next receive on */
 }
 
-static void stream_received(struct core *core, struct stream *stream,
-	const struct ring_completion *completion)
+static void stream_received(
+	struct core *core, struct stream *stream, const struct ring_completion *completion)
 {
 	struct span *spans = core->net->spans;
 	unsigned count = ring_spans(core->net->ring, completion, spans);
@@ -281,7 +282,8 @@ void stream_feed_starved(struct core *core)
 			chain_unborrow(core, &stream->out, stream->sending));
 		if (stream->sending > 0 && !stream->send_cancelled && stream->out.borrowed > 0) {
 			stream->send_cancelled = true;
-			ring_cancel(net->ring, RING_SEND, slab_index(stream), slab_generation(stream));
+			ring_cancel(
+				net->ring, RING_SEND, slab_index(stream), slab_generation(stream));
 		}
 	}
 	while (ring_buffers_free(net->ring) >= enough) {
@@ -339,15 +341,18 @@ void stream_close(struct core *core, struct stream *stream, enum stream_close_ho
 			stream_flush(core, stream);
 		return;
 	}
-	if (how == STREAM_FLUSHED && (stream->state == STREAM_FLUSHING || stream->state == STREAM_LINGERING))
+	if (how == STREAM_FLUSHED &&
+		(stream->state == STREAM_FLUSHING || stream->state == STREAM_LINGERING))
 		return;
 	stream->state = STREAM_CLOSING;
 	if (stream->connecting)
-		ring_cancel(core->net->ring, RING_CONNECT, slab_index(stream), slab_generation(stream));
+		ring_cancel(
+			core->net->ring, RING_CONNECT, slab_index(stream), slab_generation(stream));
 	else
 		socket_shutdown(stream->fd);
 	if (stream->sending > 0)
-		ring_cancel(core->net->ring, RING_SEND, slab_index(stream), slab_generation(stream));
+		ring_cancel(
+			core->net->ring, RING_SEND, slab_index(stream), slab_generation(stream));
 	stream_cancel_receive(core, stream);
 	core_timer_stop(core, &stream->linger);
 	timer_init(&stream->linger, stream_close_later);
@@ -379,7 +384,8 @@ static void stream_drop(struct core *core, const struct ring_completion *complet
 	core_count(core, METRIC_ring_stale);
 	if (!completion->buffered)
 		return;
-	for (unsigned i = 0, n = ring_spans(core->net->ring, completion, core->net->spans); i < n; i++)
+	for (unsigned i = 0, n = ring_spans(core->net->ring, completion, core->net->spans); i < n;
+		i++)
 		ring_buffer_drop(core->net->ring, core->net->spans[i].buffer);
 }
 

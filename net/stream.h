@@ -19,7 +19,8 @@ struct stream_events {
 	/* The connection stands. Only after stream_connect. */
 	void (*connected)(struct core *core, struct stream *stream);
 	/* Received bytes, borrowed for the call: what is needed longer is copied, or borrowed by a chain. */
-	void (*data)(struct core *core, struct stream *stream, const struct span *spans, unsigned count);
+	void (*data)(
+		struct core *core, struct stream *stream, const struct span *spans, unsigned count);
 	/* The queue fell below LIMIT_QUEUE_LOW after stream_is_full had said yes. */
 	void (*drained)(struct core *core, struct stream *stream);
 	/* The peer has ended the stream (0) or it failed (negative errno). Once; the owner closes it then. */
@@ -31,9 +32,9 @@ struct stream_events {
 enum stream_state {
 	STREAM_CONNECTING,
 	STREAM_OPEN,
-	STREAM_FLUSHING,  /* closing, once what is queued has been sent */
+	STREAM_FLUSHING, /* closing, once what is queued has been sent */
 	STREAM_LINGERING, /* said goodbye; waits for the peer to do so, to not cut off what it still has to read */
-	STREAM_CLOSING,   /* waits for the kernel's last completions */
+	STREAM_CLOSING, /* waits for the kernel's last completions */
 };
 
 enum stream_receive { RECEIVE_OFF, RECEIVE_ARMED, RECEIVE_CANCELLED, RECEIVE_STARVED };
@@ -44,24 +45,24 @@ struct stream {
 	struct chain out;
 	struct list dirty, starved, holder;
 	struct timer linger;
-	struct bulk *bulk;    /* private memory of the receive in flight, on kernels without bundles */
+	struct bulk *bulk; /* private memory of the receive in flight, on kernels without bundles */
 	int fd;
-	uint32_t sending;     /* bytes of the send in flight */
-	uint8_t state;        /* enum stream_state */
-	uint8_t receive;      /* enum stream_receive */
-	uint8_t full_buffers; /* in a row */
-	bool reading;         /* the owner wants data */
-	bool in_bulk;         /* receives into private memory */
-	bool is_ended;        /* ended() was told */
-	bool was_full;        /* drained() is owed */
-	bool connecting;      /* a connect is in flight */
-	bool send_cancelled;  /* to take the receive buffers out of it */
+	uint32_t sending;        /* bytes of the send in flight */
+	uint8_t state;           /* enum stream_state */
+	uint8_t receive;         /* enum stream_receive */
+	uint8_t full_buffers;    /* in a row */
+	bool reading;            /* the owner wants data */
+	bool in_bulk;            /* receives into private memory */
+	bool is_ended;           /* ended() was told */
+	bool was_full;           /* drained() is owed */
+	bool connecting;         /* a connect is in flight */
+	bool send_cancelled;     /* to take the receive buffers out of it */
 	uint64_t received, sent; /* bytes */
 };
 
 /* Takes over a connected descriptor. NULL if there is no slot; the descriptor is the caller's then. Reading is off. */
-struct stream *stream_adopt(struct core *core, int fd, const struct stream_events *events,
-	void *owner);
+struct stream *stream_adopt(
+	struct core *core, int fd, const struct stream_events *events, void *owner);
 
 /* Starts to connect; connected() or ended() follow. `address` must live until then. Returns 0, ERR_NO_SLOT, ERR_NO_DESCRIPTOR
  * or ERR_SYSTEM. */
@@ -81,7 +82,8 @@ static inline void stream_flush(struct core *core, struct stream *stream)
 		list_push_back(&core->net->holders, &stream->holder);
 }
 
-static inline void stream_send(struct core *core, struct stream *stream, const void *bytes, size_t len)
+static inline void stream_send(
+	struct core *core, struct stream *stream, const void *bytes, size_t len)
 {
 	chain_copy(core, &stream->out, bytes, len);
 	stream_flush(core, stream);

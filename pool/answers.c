@@ -96,8 +96,8 @@ static bool answers_hides(const struct server *server, uint8_t type)
 /* A tag that tells of something that outlives the transaction. What a tag does not tell is in docs/limits.md. */
 static bool answers_tag_is_dirt(const char *tag, size_t len)
 {
-	static const char *const tags[] = {"SET", "RESET", "PREPARE", "LISTEN", "DECLARE CURSOR",
-		"DISCARD ALL", "LOAD"};
+	static const char *const tags[] = {
+		"SET", "RESET", "PREPARE", "LISTEN", "DECLARE CURSOR", "DISCARD ALL", "LOAD"};
 
 	switch (tag[0]) {
 	case 'S': /* SELECT is the most frequent of all */
@@ -126,9 +126,11 @@ static void answers_command_complete(struct server *server, const uint8_t *at, s
 }
 
 /* An error that ends the session: what it says goes to the client from here. */
-static void answers_fatal(struct core *core, struct server *server, const struct fault_fields *fields)
+static void answers_fatal(
+	struct core *core, struct server *server, const struct fault_fields *fields)
 {
-	struct fault fault = {"FATAL", fields->sqlstate, fields->message, fields->detail, fields->hint};
+	struct fault fault = {
+		"FATAL", fields->sqlstate, fields->message, fields->detail, fields->hint};
 
 	if (server->lease)
 		lease_lose(core, server, &fault);
@@ -145,7 +147,8 @@ static void answers_error(struct core *core, struct server *server, const struct
 	if (frame->bytes > len || fault_read(at + FRAME_HEAD, len - FRAME_HEAD, &fields) != 0) {
 		/* Too long to be looked at: those that end a session are short. */
 		if (server->pending.is_doubtful)
-			answers_broken(core, server, "COPY failed, and a Sync was sent between its data");
+			answers_broken(
+				core, server, "COPY failed, and a Sync was sent between its data");
 		else
 			pending_error(&server->pending);
 		return;
@@ -158,7 +161,8 @@ static void answers_error(struct core *core, struct server *server, const struct
 	if (!pending_empty(&server->pending))
 		head = pending_head(&server->pending);
 	if (unlikely(head.flags & PENDING_REFUSED) && server->lease)
-		server->lease->events->refused(core, server->lease, head.flags >> PENDING_REASON_SHIFT);
+		server->lease->events->refused(
+			core, server->lease, head.flags >> PENDING_REASON_SHIFT);
 	if (unlikely(head.flags & PENDING_HIDDEN) && server->lease) {
 		/* Its settings: what follows would run without them. */
 		answers_fatal(core, server, &fields);
@@ -254,8 +258,8 @@ static void answers_ready(struct core *core, struct server *server, char status)
 /* May this message come when nothing is owed? */
 static bool answers_is_unasked(uint8_t type)
 {
-	return type == SERVER_NOTICE || type == SERVER_NOTIFICATION || type == SERVER_PARAMETER_STATUS ||
-		type == SERVER_ERROR;
+	return type == SERVER_NOTICE || type == SERVER_NOTIFICATION ||
+		type == SERVER_PARAMETER_STATUS || type == SERVER_ERROR;
 }
 
 static bool answers_may_come(struct core *core, struct server *server, const struct frame *frame)
@@ -298,8 +302,8 @@ static void answers_gather_more(struct server *server, uint32_t need)
 }
 
 /* Adds what came to what was gathered. Returns what was used, or a negative number when the server is no more. */
-static ptrdiff_t answers_gather(struct core *core, struct server *server, const uint8_t *at,
-	const uint8_t *end)
+static ptrdiff_t answers_gather(
+	struct core *core, struct server *server, const uint8_t *at, const uint8_t *end)
 {
 	struct server_gather *gather = &server->gather;
 	const uint8_t *start = at;
@@ -316,8 +320,10 @@ static ptrdiff_t answers_gather(struct core *core, struct server *server, const 
 		at += n;
 		if (gather->have < gather->need)
 			return at - start;
-		if (frame_read(frame_from_server, gather->bytes, gather->have, &frame) != FRAME_DONE) {
-			answers_broken(core, server, "an unknown message, or one of impossible length");
+		if (frame_read(frame_from_server, gather->bytes, gather->have, &frame) !=
+			FRAME_DONE) {
+			answers_broken(
+				core, server, "an unknown message, or one of impossible length");
 			return -1;
 		}
 		if (gather->have < answers_need(&frame)) {
@@ -331,7 +337,8 @@ static ptrdiff_t answers_gather(struct core *core, struct server *server, const 
 		gather->have = 0; /* before the frame is dealt with: it may set the server free */
 		server->left = frame.bytes - (uint32_t)n;
 		server->hides_rest = hidden && server->left > 0;
-		if (frame.type == SERVER_ERROR) { /* one that ends the session is not passed on as it is */
+		if (frame.type ==
+			SERVER_ERROR) { /* one that ends the session is not passed on as it is */
 			if (!answers_frame(core, server, &frame, gather->bytes, n))
 				return -1;
 			if (!hidden)
@@ -354,7 +361,8 @@ static void answers_span(struct core *core, struct server *server, const struct 
 		uint32_t n;
 
 		if (server->left > 0) {
-			n = (uint32_t)(end - at) < server->left ? (uint32_t)(end - at) : server->left;
+			n = (uint32_t)(end - at) < server->left ? (uint32_t)(end - at)
+								: server->left;
 			at += n;
 			server->left -= n;
 			if (unlikely(server->hides_rest)) {
@@ -374,7 +382,8 @@ static void answers_span(struct core *core, struct server *server, const struct 
 		}
 		found = frame_read(frame_from_server, at, (size_t)(end - at), &frame);
 		if (unlikely(found == FRAME_BAD)) {
-			answers_broken(core, server, "an unknown message, or one of impossible length");
+			answers_broken(
+				core, server, "an unknown message, or one of impossible length");
 			return;
 		}
 		n = found == FRAME_MORE ? FRAME_HEAD : answers_need(&frame);
@@ -408,10 +417,12 @@ static void answers_span(struct core *core, struct server *server, const struct 
 	answers_pass(core, server, span, run, end);
 }
 
-void answers_data(struct core *core, struct server *server, const struct span *spans, unsigned count)
+void answers_data(
+	struct core *core, struct server *server, const struct span *spans, unsigned count)
 {
 	for (unsigned i = 0; i < count && server->state != SERVER_CLOSING; i++)
 		answers_span(core, server, &spans[i]);
-	if (server->lease && unlikely(server->lease->is_blocked) && pending_has_room(&server->pending))
+	if (server->lease && unlikely(server->lease->is_blocked) &&
+		pending_has_room(&server->pending))
 		core_defer(core, &server->lease->task);
 }

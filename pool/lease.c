@@ -182,7 +182,8 @@ void lease_answered(struct core *core, struct lease *lease, char status)
 }
 
 /* Sends a request that fails whatever state the server is in: no server parses two statements at once, nor is this word one. */
-static void lease_send_failing(struct core *core, struct server *server, enum pending_kind kind, unsigned flags)
+static void lease_send_failing(
+	struct core *core, struct server *server, enum pending_kind kind, unsigned flags)
 {
 	static const char parse[] = "\0;SELECT;SELECT\0\0", query[] = "refused";
 	const char *body = kind == PENDING_QUERY ? query : parse;
@@ -208,7 +209,8 @@ void lease_abandon(struct core *core, struct lease *lease)
 		server_close(core, server, "its client left in the middle of a request");
 		return;
 	}
-	if (!pending_empty(pending) || pending->skipping || pending->is_open || !answers_at_border(server)) {
+	if (!pending_empty(pending) || pending->skipping || pending->is_open ||
+		!answers_at_border(server)) {
 		if (recovery != RECOVERY_RECOVER) {
 			core_count(core, METRIC_force_closed);
 			server_close(core, server, "its client left before the answer");
@@ -268,11 +270,12 @@ void lease_watch(struct core *core, struct lease *lease)
 	lease->is_blocked = true;
 }
 
-void lease_refuse(struct core *core, struct lease *lease, enum pending_kind kind,
-	enum lease_refusal refusal)
+void lease_refuse(
+	struct core *core, struct lease *lease, enum pending_kind kind, enum lease_refusal refusal)
 {
 	if (pending_empty(&lease->server->pending))
 		lease->request_ns = core->now_ns;
-	lease_send_failing(core, lease->server, kind == PENDING_QUERY ? PENDING_QUERY : PENDING_PARSE,
+	lease_send_failing(core, lease->server,
+		kind == PENDING_QUERY ? PENDING_QUERY : PENDING_PARSE,
 		PENDING_REFUSED | (unsigned)refusal << PENDING_REASON_SHIFT);
 }

@@ -35,14 +35,14 @@ enum lease_state { LEASE_NONE, LEASE_WAITING, LEASE_HELD };
 struct lease_loss {
 	const struct fault *fault;     /* the server's own reason, if it gave one */
 	const struct pending *pending; /* what it still owed */
-	bool is_mid_message;           /* the client got the beginning of a message and will not get its end */
-	char status;                   /* of the transaction, as last reported */
+	bool is_mid_message; /* the client got the beginning of a message and will not get its end */
+	char status;         /* of the transaction, as last reported */
 };
 
 /* Why pgring has a request fail, in the place and with the consequences that an error of the server has there. */
 enum lease_refusal {
 	REFUSAL_NAMED_STATEMENT = 1, /* Parse with a name, outside of session mode */
-	REFUSAL_UNKNOWN_UNNAMED,     /* the unnamed statement of this client is not on this server */
+	REFUSAL_UNKNOWN_UNNAMED, /* the unnamed statement of this client is not on this server */
 	REFUSAL_TRANSACTION_CONTROL, /* BEGIN in statement mode */
 };
 
@@ -50,19 +50,19 @@ struct lease {
 	const struct lease_events *events;
 	struct pool *pool;
 	struct stream *sink;
-	struct settings *settings;   /* what the server must have; the client holds it */
-	struct server *server;       /* HELD */
-	struct list link;            /* WAITING: in pool->waiters */
-	struct task task;            /* brings the news of granted and unblocked */
-	uint64_t since_ns;           /* WAITING: since when; HELD: when granted */
-	uint64_t request_ns;         /* when the first unanswered request was sent */
-	uint8_t state;               /* enum lease_state */
-	bool keeps;                  /* session mode: the server stays until the client leaves */
-	bool is_mid_request;         /* part of a message of the client has been sent */
-	bool is_blocked;             /* unblocked() is owed */
-	bool is_new;                 /* granted() is owed */
-	bool knows_unnamed;          /* the unnamed statement is this client's */
-	bool is_trial;               /* taken only to try the settings; answered() tells that they hold */
+	struct settings *settings; /* what the server must have; the client holds it */
+	struct server *server;     /* HELD */
+	struct list link;          /* WAITING: in pool->waiters */
+	struct task task;          /* brings the news of granted and unblocked */
+	uint64_t since_ns;         /* WAITING: since when; HELD: when granted */
+	uint64_t request_ns;       /* when the first unanswered request was sent */
+	uint8_t state;             /* enum lease_state */
+	bool keeps;                /* session mode: the server stays until the client leaves */
+	bool is_mid_request;       /* part of a message of the client has been sent */
+	bool is_blocked;           /* unblocked() is owed */
+	bool is_new;               /* granted() is owed */
+	bool knows_unnamed;        /* the unnamed statement is this client's */
+	bool is_trial; /* taken only to try the settings; answered() tells that they hold */
 };
 
 void lease_init(struct lease *lease, struct pool *pool, struct stream *sink,
@@ -84,8 +84,8 @@ bool lease_is_blocked(struct core *core, struct lease *lease);
 void lease_hurry(struct core *core, struct lease *lease);
 
 /* Notes a request of the client, then it is appended to lease->server->stream->out. */
-static inline void lease_note(struct core *core, struct lease *lease, enum pending_kind kind,
-	unsigned flags)
+static inline void lease_note(
+	struct core *core, struct lease *lease, enum pending_kind kind, unsigned flags)
 {
 	if (pending_empty(&lease->server->pending))
 		lease->request_ns = core->now_ns;
@@ -97,8 +97,8 @@ void lease_watch(struct core *core, struct lease *lease);
 
 /* Sends, instead of a request of that kind, one that fails, and has refused() called where its error stands. So the error has
  * the place and the consequences that the server's own would have. */
-void lease_refuse(struct core *core, struct lease *lease, enum pending_kind kind,
-	enum lease_refusal refusal);
+void lease_refuse(
+	struct core *core, struct lease *lease, enum pending_kind kind, enum lease_refusal refusal);
 
 /* A client that took the lease as a trial is satisfied. */
 void lease_release(struct core *core, struct lease *lease);

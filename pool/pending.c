@@ -35,7 +35,8 @@ void pending_push(struct pending *pending, enum pending_kind kind, unsigned flag
 	if (kind != PENDING_COPY_END)
 		pending->is_open = pending_is_extended(kind);
 	CHECK(pending->count < LIMIT_PENDING);
-	*pending_at(pending, pending->count++) = (struct pending_entry){(uint8_t)kind, (uint8_t)flags};
+	*pending_at(pending, pending->count++) =
+		(struct pending_entry){(uint8_t)kind, (uint8_t)flags};
 }
 
 void pending_push_copy_end(struct pending *pending)
@@ -109,10 +110,12 @@ void pending_reset(struct pending *pending)
 bool pending_owes_ready(const struct pending *pending)
 {
 	for (uint32_t i = 0; i < pending->count; i++) {
-		struct pending_entry entry = pending->entries[(pending->first + i) & (LIMIT_PENDING - 1)];
+		struct pending_entry entry =
+			pending->entries[(pending->first + i) & (LIMIT_PENDING - 1)];
 
-		if (!(entry.flags & PENDING_HIDDEN) && (entry.kind == PENDING_QUERY ||
-			entry.kind == PENDING_FUNCTION || entry.kind == PENDING_SYNC))
+		if (!(entry.flags & PENDING_HIDDEN) &&
+			(entry.kind == PENDING_QUERY || entry.kind == PENDING_FUNCTION ||
+				entry.kind == PENDING_SYNC))
 			return true;
 	}
 	return false;

@@ -27,8 +27,9 @@ enum pending_kind {
 
 enum pending_flag {
 	PENDING_HIDDEN = 1, /* pgring asked, so the client does not hear the answer */
-	PENDING_REFUSED = 2, /* the answer is an error in whose place the client gets pgring's own */
-	PENDING_AFTER_DATA = 4, /* a Sync that was sent behind COPY data */
+	PENDING_REFUSED =
+		2, /* the answer is an error in whose place the client gets pgring's own */
+	PENDING_AFTER_DATA = 4,   /* a Sync that was sent behind COPY data */
 	PENDING_REASON_SHIFT = 3, /* above: why it is refused */
 };
 
@@ -43,7 +44,7 @@ struct pending {
 	bool copying;  /* the server takes COPY data and ignores Sync until the copy ends */
 	bool has_data; /* COPY data was sent since the last Query or Execute */
 	bool is_doubtful; /* a Sync was sent between COPY data: if the copy fails, nobody knows whether it counts */
-	bool is_open;  /* a batch of the extended protocol was begun and has no Sync yet: it may hold a transaction */
+	bool is_open; /* a batch of the extended protocol was begun and has no Sync yet: it may hold a transaction */
 	struct pending_entry entries[LIMIT_PENDING];
 };
 

@@ -12,7 +12,8 @@
 enum {
 	POOL_UPKEEP_MS = 333,
 	POOL_RETRY_MS_MIN = 25, /* after the first failure in a row; doubles ... */
-	POOL_RETRY_MS_MAX = 500, /* ... up to this, so that a server that is back is found within a second */
+	POOL_RETRY_MS_MAX =
+		500, /* ... up to this, so that a server that is back is found within a second */
 	POOL_OPEN_AT_ONCE = 16,
 	POOL_NAME_TTL_MS = 5000,
 };
@@ -95,7 +96,8 @@ void pools_drain(struct core *core)
 		core_timer_stop(core, &pool->retry);
 		core_timer_stop(core, &pool->upkeep);
 		list_each_safe(link, &pool->servers[SERVER_LIST_IDLE])
-			server_close(core, container_of(link, struct server, link), "pgring is shutting down");
+			server_close(core, container_of(link, struct server, link),
+				"pgring is shutting down");
 		list_each_safe(opening, &pool->servers[SERVER_LIST_OPENING])
 			server_close(core, container_of(opening, struct server, link),
 				"pgring is shutting down");
@@ -150,7 +152,8 @@ static unsigned pool_alive(const struct pool *pool)
 	return pool_total(pool) - pool->server_count[SERVER_LIST_CLOSING];
 }
 
-void pool_server_failed(struct core *core, struct pool *pool, const struct fault *fault, bool by_password)
+void pool_server_failed(
+	struct core *core, struct pool *pool, const struct fault *fault, bool by_password)
 {
 	const struct config_general *general = &core->pools->config->general;
 	int64_t delay_ms;
@@ -162,11 +165,13 @@ void pool_server_failed(struct core *core, struct pool *pool, const struct fault
 	pool->failures++;
 	pool->next_address++;
 	if (strcmp(pool->failure_text, fault->message) != 0 || pool->failures == 1)
-		log_warn(core, "pool %s/%s: %s", pool->config->database, pool->config->user, fault->message);
+		log_warn(core, "pool %s/%s: %s", pool->config->database, pool->config->user,
+			fault->message);
 	snprintf(pool->failure_text, sizeof pool->failure_text, "%s", fault->message);
 	snprintf(pool->failure_state, sizeof pool->failure_state, "%s", fault->sqlstate);
 	if (pool->failures < general->connect_attempts || pool->failures < pool->address_count) {
-		delay_ms = pool->failures < pool->address_count ? 0 : general->connect_attempt_delay_ms;
+		delay_ms = pool->failures < pool->address_count ? 0
+								: general->connect_attempt_delay_ms;
 	} else {
 		delay_ms = (int64_t)POOL_RETRY_MS_MIN << (pool->failures < 6 ? pool->failures : 6);
 		if (delay_ms > POOL_RETRY_MS_MAX)
@@ -191,7 +196,8 @@ static void pool_waited(struct core *core, struct timer *timer)
 	struct pool *pool = container_of(timer, struct pool, waited);
 	uint64_t limit_ns = (uint64_t)core->pools->config->general.checkout_timeout_ms * NS_PER_MS;
 	struct fault fault = {"ERROR", SQLSTATE_SYSTEM_ERROR, "checkout timeout", NULL,
-		"All server connections of this pool are in use: raise pool_size or checkout_timeout, "
+		"All server connections of this pool are in use: raise pool_size or "
+		"checkout_timeout, "
 		"or make transactions shorter."};
 	struct list *link;
 
@@ -219,11 +225,11 @@ static void pool_resolved(struct core *core, struct resolve *resolve)
 	pool->resolve = NULL;
 	if (resolve->error) {
 		char text[400];
-		struct fault fault = {"FATAL", SQLSTATE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, text,
-			NULL, NULL};
+		struct fault fault = {"FATAL", SQLSTATE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+			text, NULL, NULL};
 
-		snprintf(text, sizeof text, "could not resolve the host name \"%s\": %s", resolve->host,
-			resolve->reason);
+		snprintf(text, sizeof text, "could not resolve the host name \"%s\": %s",
+			resolve->host, resolve->reason);
 		pool_server_failed(core, pool, &fault, false);
 	} else {
 		memcpy(pool->addresses, resolve->addresses, sizeof pool->addresses);
@@ -243,7 +249,8 @@ static int pool_find_addresses(struct core *core, struct pool *pool)
 
 	if (pool->resolve)
 		return ERR_FULL;
-	if (pool->address_count > 0 && (pool->resolved_ns == 0 ||
+	if (pool->address_count > 0 &&
+		(pool->resolved_ns == 0 ||
 			core->now_ns - pool->resolved_ns < POOL_NAME_TTL_MS * NS_PER_MS))
 		return 0;
 	if (config->host[0] == '/')
@@ -271,7 +278,8 @@ static int pool_find_addresses(struct core *core, struct pool *pool)
 
 static bool pool_open_one(struct core *core, struct pool *pool)
 {
-	struct fault fault = {"FATAL", SQLSTATE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, NULL, NULL, NULL};
+	struct fault fault = {
+		"FATAL", SQLSTATE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, NULL, NULL, NULL};
 	const char *why;
 	int error = pool_find_addresses(core, pool);
 
@@ -282,7 +290,8 @@ static bool pool_open_one(struct core *core, struct pool *pool)
 		pool_server_failed(core, pool, &fault, false);
 		return false;
 	}
-	if (server_open(core, pool, &pool->addresses[pool->next_address % pool->address_count], &why) != 0) {
+	if (server_open(core, pool, &pool->addresses[pool->next_address % pool->address_count],
+		    &why) != 0) {
 		fault.message = why;
 		pool_server_failed(core, pool, &fault, false);
 		return false;
@@ -308,7 +317,8 @@ static void pool_grow(struct core *core, struct pool *pool)
 	if (wanted == 0 || core->pools->is_draining)
 		return;
 	if (core->now_ns < pool->retry_ns) {
-		if (pool_alive(pool) == 0 && pool->failures >= core->pools->config->general.connect_attempts)
+		if (pool_alive(pool) == 0 &&
+			pool->failures >= core->pools->config->general.connect_attempts)
 			pool_fail_fast(core, pool);
 		return;
 	}
@@ -340,7 +350,8 @@ static void pool_dispatch(struct core *core, struct task *task)
 	link = list_first(&pool->waiters);
 	if (link && !timer_is_set(&pool->waited) &&
 		core->pools->config->general.checkout_timeout_ms != CONFIG_UNLIMITED)
-		core_timer_set(core, &pool->waited, core->pools->config->general.checkout_timeout_ms);
+		core_timer_set(
+			core, &pool->waited, core->pools->config->general.checkout_timeout_ms);
 }
 
 /* ---- news of servers ---- */
@@ -364,7 +375,8 @@ void pool_server_ready(struct core *core, struct server *server)
 	struct pool *pool = server->pool;
 
 	if (pool->failures > 0)
-		log_info(core, "pool %s/%s: the server is back", pool->config->database, pool->config->user);
+		log_info(core, "pool %s/%s: the server is back", pool->config->database,
+			pool->config->user);
 	pool->failures = 0;
 	pool->retry_ns = 0;
 	pool->password = server->password;
@@ -391,7 +403,8 @@ void pool_give(struct core *core, struct server *server)
 
 	server->idle_ns = server->used_ns = core->now_ns;
 	server_enter(core, server, SERVER_IDLE);
-	if (unlikely(server->retires || core->pools->is_draining || core->now_ns >= server->expires_ns)) {
+	if (unlikely(server->retires || core->pools->is_draining ||
+		    core->now_ns >= server->expires_ns)) {
 		server_close(core, server, "server_lifetime is over, or pgring is shutting down");
 		return;
 	}

@@ -25,26 +25,26 @@ enum { POOL_ADDRESSES = RESOLVE_MAX };
 
 struct pool {
 	const struct config_pool *config;
-	unsigned size, min_size;                 /* this core's share */
+	unsigned size, min_size; /* this core's share */
 	struct list servers[SERVER_LIST_COUNT];
 	unsigned server_count[SERVER_LIST_COUNT];
-	struct list waiters;                     /* of leases, oldest first */
+	struct list waiters; /* of leases, oldest first */
 	unsigned waiter_count;
 	unsigned client_count;
 	struct list settings;
-	struct settings *plain_settings;         /* what servers have of themselves */
+	struct settings *plain_settings; /* what servers have of themselves */
 
-	struct resolve *resolve;                 /* under way */
+	struct resolve *resolve; /* under way */
 	struct address addresses[POOL_ADDRESSES];
 	unsigned address_count, next_address;
 	uint64_t resolved_ns;
 
-	struct scram_keys scram_keys;            /* of the last login, for the next */
-	size_t scram_password;                   /* which password they are of */
-	size_t password;                         /* the one that was good */
+	struct scram_keys scram_keys; /* of the last login, for the next */
+	size_t scram_password;        /* which password they are of */
+	size_t password;              /* the one that was good */
 
-	unsigned failures;                       /* in a row */
-	uint64_t retry_ns;                       /* no attempt before */
+	unsigned failures; /* in a row */
+	uint64_t retry_ns; /* no attempt before */
 	char failure_text[256], failure_state[6];
 	struct timer retry, waited, upkeep;
 	struct task dispatch;
@@ -75,7 +75,8 @@ void pool_wake(struct core *core, struct pool *pool);
 
 /* News from the pool's servers. */
 void pool_server_ready(struct core *core, struct server *server);
-void pool_server_failed(struct core *core, struct pool *pool, const struct fault *fault, bool by_password);
+void pool_server_failed(
+	struct core *core, struct pool *pool, const struct fault *fault, bool by_password);
 void pool_server_gone(struct core *core, struct pool *pool);
 /* A server is free, clean and in step. */
 void pool_give(struct core *core, struct server *server);

@@ -62,8 +62,8 @@ static void server_connected(struct core *core, struct stream *stream)
 	server_login_start(core, server);
 }
 
-static void server_data(struct core *core, struct stream *stream, const struct span *spans,
-	unsigned count)
+static void server_data(
+	struct core *core, struct stream *stream, const struct span *spans, unsigned count)
 {
 	struct server *server = stream->owner;
 
@@ -95,8 +95,8 @@ static void server_ended(struct core *core, struct stream *stream, int error)
 		server_login_failed(core, server, &fault);
 		return;
 	}
-	snprintf(text, sizeof text, "server %s:%u closed the connection unexpectedly%s%s", config->host,
-		config->port, error ? ": " : "", error ? strerror(-error) : "");
+	snprintf(text, sizeof text, "server %s:%u closed the connection unexpectedly%s%s",
+		config->host, config->port, error ? ": " : "", error ? strerror(-error) : "");
 	if (server->state == SERVER_LOGIN) {
 		server_login_failed(core, server, &fault);
 		return;
@@ -130,8 +130,8 @@ static const struct stream_events server_events = {
 	.closed = server_closed,
 };
 
-int server_open(struct core *core, struct pool *pool, const struct address *address,
-	const char **ret_why)
+int server_open(
+	struct core *core, struct pool *pool, const struct address *address, const char **ret_why)
 {
 	struct server *server = slab_alloc(&core->pools->servers);
 	int error;
@@ -196,7 +196,8 @@ void server_login_failed(struct core *core, struct server *server, const struct 
 
 	core_count(core, METRIC_connect_failures);
 	if (is_refused && server->password == pool->password)
-		pool->password = by_password ? server->password + 1 : 0; /* the next one may be good */
+		pool->password =
+			by_password ? server->password + 1 : 0; /* the next one may be good */
 	server_close(core, server, fault->message);
 	pool_server_failed(core, pool, fault, by_password);
 }
@@ -212,8 +213,9 @@ void server_close(struct core *core, struct server *server, const char *reason)
 		return;
 	CHECK(!server->lease);
 	snprintf(server->reason, sizeof server->reason, "%s", reason);
-	log_debug(core, "server connection %llu to %s:%u closes: %s", (unsigned long long)server->id,
-		server->pool->config->host, server->pool->config->port, server->reason);
+	log_debug(core, "server connection %llu to %s:%u closes: %s",
+		(unsigned long long)server->id, server->pool->config->host,
+		server->pool->config->port, server->reason);
 	server_login_end(server);
 	server_enter(core, server, SERVER_CLOSING);
 	if (polite)
@@ -226,14 +228,15 @@ static void server_timer(struct core *core, struct timer *timer)
 	struct server *server = container_of(timer, struct server, timer);
 	const struct config_pool *config = server->pool->config;
 	char text[160];
-	struct fault fault = {"FATAL", SQLSTATE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, text, NULL,
-		"Check that the server is up and reachable, or raise connect_timeout."};
+	struct fault fault = {"FATAL", SQLSTATE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, text,
+		NULL, "Check that the server is up and reachable, or raise connect_timeout."};
 
 	switch ((enum server_state)server->state) {
 	case SERVER_CONNECTING:
 	case SERVER_LOGIN:
-		snprintf(text, sizeof text, "connect timeout: server %s:%u did not let us in in time",
-			config->host, config->port);
+		snprintf(text, sizeof text,
+			"connect timeout: server %s:%u did not let us in in time", config->host,
+			config->port);
 		server_login_failed(core, server, &fault);
 		return;
 	case SERVER_CHECKING:

@@ -21,7 +21,13 @@ struct pool;
 struct server_login;
 struct settings;
 
-enum server_list { SERVER_LIST_OPENING, SERVER_LIST_IDLE, SERVER_LIST_BUSY, SERVER_LIST_CLOSING, SERVER_LIST_COUNT };
+enum server_list {
+	SERVER_LIST_OPENING,
+	SERVER_LIST_IDLE,
+	SERVER_LIST_BUSY,
+	SERVER_LIST_CLOSING,
+	SERVER_LIST_COUNT
+};
 
 enum server_state {
 #define SERVER_STATE(name, next, list, word) SERVER_##name,
@@ -44,35 +50,36 @@ struct server {
 	struct pool *pool;
 	struct stream *stream;
 	struct list link;
-	struct lease *lease;          /* LEASED: the client's */
-	struct settings *settings;    /* applied; never NULL from LOGIN's end on */
-	struct params params;         /* as it reports them */
+	struct lease *lease;       /* LEASED: the client's */
+	struct settings *settings; /* applied; never NULL from LOGIN's end on */
+	struct params params;      /* as it reports them */
 	struct pending pending;
-	struct server_login *login;   /* LOGIN only */
-	struct timer timer;           /* of the present state */
+	struct server_login *login; /* LOGIN only */
+	struct timer timer;         /* of the present state */
 	struct server_gather gather;
-	uint32_t left;                /* bytes of the present message still to come */
-	uint8_t state;                /* enum server_state */
-	char status;                  /* of its last ReadyForQuery: 'I', 'T', 'E' */
-	uint8_t dirt;                 /* enum server_dirt */
-	bool hides_rest;              /* the present message is not for the client */
-	bool is_reset;                /* CLEANING: DISCARD ALL was sent */
-	bool retires;                 /* to be closed when it is free */
-	unsigned cancels;             /* cancel requests under way to it: it stays with its client until they are done */
+	uint32_t left;   /* bytes of the present message still to come */
+	uint8_t state;   /* enum server_state */
+	char status;     /* of its last ReadyForQuery: 'I', 'T', 'E' */
+	uint8_t dirt;    /* enum server_dirt */
+	bool hides_rest; /* the present message is not for the client */
+	bool is_reset;   /* CLEANING: DISCARD ALL was sent */
+	bool retires;    /* to be closed when it is free */
+	unsigned
+		cancels; /* cancel requests under way to it: it stays with its client until they are done */
 	uint32_t pid;
 	uint8_t key[STARTUP_KEY_MAX];
 	uint16_t key_len;
 	struct address address;
 	uint64_t opened_ns, idle_ns, used_ns, expires_ns;
-	uint64_t id;                  /* of the console */
-	size_t password;              /* which of the pool's passwords it logs in with */
-	char reason[200];             /* CLOSING: why */
+	uint64_t id;      /* of the console */
+	size_t password;  /* which of the pool's passwords it logs in with */
+	char reason[200]; /* CLOSING: why */
 };
 
 /* Starts a connection for `pool`; it hears pool_server_ready() or pool_server_failed() on a later turn.
  * Returns 0, or ERR_* with nothing started and the reason in ret_why. */
-must_check int server_open(struct core *core, struct pool *pool, const struct address *address,
-	const char **ret_why);
+must_check int server_open(
+	struct core *core, struct pool *pool, const struct address *address, const char **ret_why);
 
 /* Moves it to a state, and so to that state's list. Only these functions change the state. */
 void server_enter(struct core *core, struct server *server, enum server_state next);
@@ -100,13 +107,15 @@ void server_ready(struct core *core, struct server *server, bool hidden);
 
 /* Siblings in this folder: the login (server_login.c) and the answers (answers.c). */
 void server_login_start(struct core *core, struct server *server);
-void server_login_data(struct core *core, struct server *server, const struct span *spans, unsigned count);
+void server_login_data(
+	struct core *core, struct server *server, const struct span *spans, unsigned count);
 void server_login_end(struct server *server);
 /* The login is over. */
 void server_login_done(struct core *core, struct server *server);
 /* The login failed; `fault` is what the client should hear. */
 void server_login_failed(struct core *core, struct server *server, const struct fault *fault);
-void answers_data(struct core *core, struct server *server, const struct span *spans, unsigned count);
+void answers_data(
+	struct core *core, struct server *server, const struct span *spans, unsigned count);
 /* Whether it stands between two messages. */
 bool answers_at_border(const struct server *server);
 void answers_forget(struct server *server);

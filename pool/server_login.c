@@ -45,7 +45,8 @@ struct login_job {
 
 static void login_read(struct core *core, struct server *server);
 
-static void login_fail(struct core *core, struct server *server, const char *sqlstate, const char *text)
+static void login_fail(
+	struct core *core, struct server *server, const char *sqlstate, const char *text)
 {
 	struct fault fault = {"FATAL", sqlstate, text, NULL, NULL};
 
@@ -64,8 +65,8 @@ static size_t login_options(const struct config_pool *config, char *text, size_t
 		len += (size_t)snprintf(text + len, size - len, "-c lock_timeout=%lld ",
 			(long long)config->lock_timeout_ms);
 	if (config->read_only)
-		len += (size_t)snprintf(text + len, size - len,
-			"-c default_transaction_read_only=on ");
+		len += (size_t)snprintf(
+			text + len, size - len, "-c default_transaction_read_only=on ");
 	return len;
 }
 
@@ -85,10 +86,11 @@ void server_login_start(struct core *core, struct server *server)
 	CHECK(server->login);
 	server->login->core = core;
 	writer_init(&writer, packet, sizeof packet);
-	startup_write_session(&writer, 0, parameters,
-		login_options(config, options, sizeof options) > 0 ? 3 : 2);
+	startup_write_session(
+		&writer, 0, parameters, login_options(config, options, sizeof options) > 0 ? 3 : 2);
 	if (writer_len(&writer) == 0) {
-		login_fail(core, server, SQLSTATE_CONFIG_FILE_ERROR, "the server's user or database name is too long");
+		login_fail(core, server, SQLSTATE_CONFIG_FILE_ERROR,
+			"the server's user or database name is too long");
 		return;
 	}
 	stream_send(core, server->stream, packet, writer_len(&writer));
@@ -119,13 +121,15 @@ static const char *login_password(struct core *core, struct server *server)
 	if (server->password < config->server_password_count)
 		return config->server_passwords[server->password];
 	snprintf(text, sizeof text,
-		"server %s:%u wants a password for user \"%.64s\", and the configuration has none in plain text",
+		"server %s:%u wants a password for user \"%.64s\", and the configuration has none "
+		"in plain text",
 		config->host, config->port, config->server_user);
 	login_fail(core, server, SQLSTATE_INVALID_PASSWORD, text);
 	return NULL;
 }
 
-static void login_answer_plain(struct core *core, struct server *server, const struct auth_request *request)
+static void login_answer_plain(
+	struct core *core, struct server *server, const struct auth_request *request)
 {
 	const char *password = login_password(core, server);
 	size_t size = password ? strlen(password) + 16 + SECRET_MD5_LEN : 0;
@@ -140,11 +144,12 @@ static void login_answer_plain(struct core *core, struct server *server, const s
 		char response[SECRET_MD5_LEN + 1];
 
 		if (secret_parse(password, strlen(password), &secret) != 0 ||
-			secret_md5_response(&secret, server->pool->config->server_user, request->salt,
-				response) != 0) {
+			secret_md5_response(&secret, server->pool->config->server_user,
+				request->salt, response) != 0) {
 			free(packet);
 			login_fail(core, server, SQLSTATE_INVALID_PASSWORD,
-				"the server wants an MD5 password, and the configured secret cannot give one");
+				"the server wants an MD5 password, and the configured secret "
+				"cannot give one");
 			return;
 		}
 		password_message_write(&writer, response);
@@ -156,7 +161,8 @@ static void login_answer_plain(struct core *core, struct server *server, const s
 	free(packet);
 }
 
-static void login_answer_sasl(struct core *core, struct server *server, const struct auth_request *request)
+static void login_answer_sasl(
+	struct core *core, struct server *server, const struct auth_request *request)
 {
 	uint8_t raw[SCRAM_NONCE_RAW_BYTES], packet[SCRAM_MESSAGE_MAX + 64];
 	char nonce[SCRAM_NONCE_LEN + 1];
@@ -195,7 +201,8 @@ static void login_prove(struct core *core, struct server *server)
 	struct writer writer;
 
 	if (scram_client_final(&server->login->scram, &server->pool->scram_keys, &message) != 0) {
-		login_fail(core, server, SQLSTATE_INTERNAL_ERROR, "the SCRAM keys do not fit the challenge");
+		login_fail(core, server, SQLSTATE_INTERNAL_ERROR,
+			"the SCRAM keys do not fit the challenge");
 		return;
 	}
 	writer_init(&writer, packet, sizeof packet);
@@ -211,7 +218,8 @@ static void login_derived(struct core *core, struct job *job)
 	if (server && server->state == SERVER_LOGIN) {
 		server->login->is_deriving = false;
 		if (login->error) {
-			login_fail(core, server, SQLSTATE_INVALID_PASSWORD, error_text(login->error));
+			login_fail(
+				core, server, SQLSTATE_INVALID_PASSWORD, error_text(login->error));
 		} else {
 			server->pool->scram_keys = login->keys;
 			server->pool->scram_password = login->password;
@@ -245,11 +253,13 @@ static void login_start_derivation(struct core *core, struct server *server, con
 	if (jobs_submit(core, &login->job) != 0) {
 		free(login->text);
 		free(login);
-		login_fail(core, server, SQLSTATE_INSUFFICIENT_RESOURCES, "too many logins at once");
+		login_fail(
+			core, server, SQLSTATE_INSUFFICIENT_RESOURCES, "too many logins at once");
 	}
 }
 
-static void login_challenged(struct core *core, struct server *server, const struct auth_request *request)
+static void login_challenged(
+	struct core *core, struct server *server, const struct auth_request *request)
 {
 	struct scram_client *scram = &server->login->scram;
 	const struct scram_keys *known = &server->pool->scram_keys;
@@ -272,7 +282,8 @@ static void login_challenged(struct core *core, struct server *server, const str
 
 /* ---- messages ---- */
 
-static void login_authenticate(struct core *core, struct server *server, const uint8_t *body, size_t len)
+static void login_authenticate(
+	struct core *core, struct server *server, const uint8_t *body, size_t len)
 {
 	struct auth_request request;
 
@@ -317,7 +328,8 @@ static void login_error(struct core *core, struct server *server, const uint8_t 
 	struct fault fault = {"FATAL", SQLSTATE_CONNECTION_FAILURE, text, NULL, NULL};
 
 	if (fault_read(body, len, &fields) != 0) {
-		login_fail(core, server, SQLSTATE_CONNECTION_FAILURE, "the server sent a malformed error");
+		login_fail(core, server, SQLSTATE_CONNECTION_FAILURE,
+			"the server sent a malformed error");
 		return;
 	}
 	snprintf(text, sizeof text, "server login failed: %s", fields.message);
@@ -327,8 +339,8 @@ static void login_error(struct core *core, struct server *server, const uint8_t 
 	server_login_failed(core, server, &fault);
 }
 
-static void login_message(struct core *core, struct server *server, uint8_t type, const uint8_t *body,
-	size_t len)
+static void login_message(
+	struct core *core, struct server *server, uint8_t type, const uint8_t *body, size_t len)
 {
 	const char *name, *value;
 	struct greeting_key key;
@@ -391,12 +403,14 @@ static void login_read(struct core *core, struct server *server)
 		CHECK(message);
 		chain_peek(in, message, frame.bytes);
 		chain_pop(core, in, frame.bytes);
-		login_message(core, server, frame.type, message + FRAME_HEAD, frame.bytes - FRAME_HEAD);
+		login_message(
+			core, server, frame.type, message + FRAME_HEAD, frame.bytes - FRAME_HEAD);
 		free(message);
 	}
 }
 
-void server_login_data(struct core *core, struct server *server, const struct span *spans, unsigned count)
+void server_login_data(
+	struct core *core, struct server *server, const struct span *spans, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		chain_copy(core, &server->login->in, spans[i].bytes, spans[i].len);

@@ -30,7 +30,8 @@ static uint64_t settings_hash(const struct params *params)
 		uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
 		for (const char *at = params->items[i].name; *at; at++)
-			hash = (hash ^ (uint64_t)tolower((unsigned char)*at)) * UINT64_C(0x100000001b3);
+			hash = (hash ^ (uint64_t)tolower((unsigned char)*at)) *
+				UINT64_C(0x100000001b3);
 		for (const char *at = params->items[i].value; *at; at++)
 			hash = (hash ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
 		sum += hash;

@@ -15,10 +15,10 @@ struct pool;
 
 struct settings {
 	struct list link; /* in pool->settings */
-	uint64_t hash; /* of `wanted`, so that most comparisons end here */
+	uint64_t hash;    /* of `wanted`, so that most comparisons end here */
 	unsigned users;
-	bool is_tried;         /* a server took it, and `reported` is filled */
-	struct params wanted;  /* empty: what a server has of itself */
+	bool is_tried;          /* a server took it, and `reported` is filled */
+	struct params wanted;   /* empty: what a server has of itself */
 	struct params reported; /* all that a server with this set reports */
 };
 

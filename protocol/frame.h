@@ -52,8 +52,8 @@ static inline uint32_t frame_u32(const uint8_t *at)
 
 /* Reads the head of a frame from `len` bytes. FRAME_DONE: *ret is filled (the body may not be there yet). FRAME_MORE: the head is
  * incomplete. FRAME_BAD: an unknown type or a length out of its bounds; *ret says which, for the message. */
-static inline enum frame_result frame_read(const struct frame_rule rules[256], const uint8_t *at,
-	size_t len, struct frame *ret)
+static inline enum frame_result frame_read(
+	const struct frame_rule rules[256], const uint8_t *at, size_t len, struct frame *ret)
 {
 	const struct frame_rule *rule;
 	uint32_t length;
@@ -65,8 +65,8 @@ static inline enum frame_result frame_read(const struct frame_rule rules[256], c
 	ret->type = at[0];
 	ret->how = rule->how;
 	ret->bytes = length + 1;
-	if (unlikely(rule->how == FRAME_UNKNOWN || length >= UINT32_MAX || ret->bytes < rule->least ||
-		     ret->bytes > rule->most))
+	if (unlikely(rule->how == FRAME_UNKNOWN || length >= UINT32_MAX ||
+		    ret->bytes < rule->least || ret->bytes > rule->most))
 		return FRAME_BAD;
 	return FRAME_DONE;
 }

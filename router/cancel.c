@@ -58,9 +58,11 @@ static void cancel_connected(struct core *core, struct stream *stream)
 	stream_read(core, stream); /* PostgreSQL closes once it has sent the signal */
 }
 
-static void cancel_data(struct core *core, struct stream *stream, const struct span *spans, unsigned count)
+static void cancel_data(
+	struct core *core, struct stream *stream, const struct span *spans, unsigned count)
 {
-	(void)core, (void)stream, (void)spans, (void)count; /* nothing is said on such a connection */
+	(void)core, (void)stream, (void)spans,
+		(void)count; /* nothing is said on such a connection */
 }
 
 static void cancel_over(struct core *core, struct cancel *cancel)
@@ -114,7 +116,8 @@ static void cancel_send(struct core *core, struct server *server)
 	startup_write_cancel(&writer, server->pid, server->key, server->key_len);
 	cancel->packet_len = writer_len(&writer);
 	if (cancel->packet_len == 0 ||
-		stream_connect(core, &cancel->address, &cancel_events, cancel, &cancel->stream) != 0) {
+		stream_connect(core, &cancel->address, &cancel_events, cancel, &cancel->stream) !=
+			0) {
 		slab_free(&core->router->cancels, cancel);
 		return;
 	}
@@ -133,7 +136,8 @@ static void cancel_client(struct core *core, struct client *client)
 	} else if (client->lease.state == LEASE_WAITING) {
 		lease_cancel_wait(core, &client->lease);
 		client_relay_fail(core, client, &fault);
-	} else if (client->lease.state == LEASE_HELD && !pending_empty(&client->lease.server->pending)) {
+	} else if (client->lease.state == LEASE_HELD &&
+		!pending_empty(&client->lease.server->pending)) {
 		cancel_send(core, client->lease.server);
 	} else {
 		core_count(core, METRIC_cancels_ignored); /* its query is over already */

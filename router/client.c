@@ -28,7 +28,8 @@ static void client_resume(struct core *core, struct task *task);
 
 enum { CLIENT_PID_SLOT_BITS = 20 };
 _Static_assert(LIMIT_SLOTS <= 1 << CLIENT_PID_SLOT_BITS, "a slot fits into a cancel key's number");
-_Static_assert(LIMIT_CORES < 1 << (31 - CLIENT_PID_SLOT_BITS), "so does a core, and the number stays positive");
+_Static_assert(LIMIT_CORES < 1 << (31 - CLIENT_PID_SLOT_BITS),
+	"so does a core, and the number stays positive");
 
 uint32_t client_pid(const struct core *core, const struct client *client)
 {
@@ -68,7 +69,8 @@ const char *client_state_name(const struct client *client)
 
 /* ---- the stream's events ---- */
 
-static void client_data(struct core *core, struct stream *stream, const struct span *spans, unsigned count)
+static void client_data(
+	struct core *core, struct stream *stream, const struct span *spans, unsigned count)
 {
 	struct client *client = client_of(stream);
 
@@ -101,7 +103,8 @@ static void client_drained(struct core *core, struct stream *stream)
 
 static void client_ended(struct core *core, struct stream *stream, int error)
 {
-	client_drop(core, client_of(stream), error ? strerror(-error) : "the client closed the connection");
+	client_drop(core, client_of(stream),
+		error ? strerror(-error) : "the client closed the connection");
 }
 
 static void client_closed(struct core *core, struct stream *stream)
@@ -153,7 +156,8 @@ void client_open(struct core *core, int fd)
 	task_init(&client->resume, client_resume);
 	socket_accepted(fd, &client->peer);
 	if (router->config->general.client_login_timeout_ms != CONFIG_UNLIMITED)
-		core_timer_set(core, &client->timer, router->config->general.client_login_timeout_ms);
+		core_timer_set(
+			core, &client->timer, router->config->general.client_login_timeout_ms);
 	stream_read(core, client->stream);
 }
 
@@ -172,8 +176,8 @@ static void client_give_back(struct core *core, struct client *client)
 	client_console_end(client);
 }
 
-static void client_end(struct core *core, struct client *client, const char *reason,
-	enum stream_close_how how)
+static void client_end(
+	struct core *core, struct client *client, const char *reason, enum stream_close_how how)
 {
 	char peer[ADDRESS_TEXT];
 
@@ -206,7 +210,8 @@ void client_say(struct core *core, struct client *client, const struct fault *fa
 {
 	uint8_t message[2048];
 
-	stream_send(core, client->stream, message, fault_write(message, sizeof message, 'E', fault));
+	stream_send(
+		core, client->stream, message, fault_write(message, sizeof message, 'E', fault));
 }
 
 void client_say_ready(struct core *core, struct client *client, char status)
@@ -231,7 +236,8 @@ void client_fatal(struct core *core, struct client *client, const struct fault *
 	client_close(core, client, fault->message);
 }
 
-void client_fatal_text(struct core *core, struct client *client, const char *sqlstate, const char *text)
+void client_fatal_text(
+	struct core *core, struct client *client, const char *sqlstate, const char *text)
 {
 	struct fault fault = {"FATAL", sqlstate, text, NULL, NULL};
 
@@ -273,7 +279,8 @@ static void client_timer(struct core *core, struct timer *timer)
 {
 	struct client *client = container_of(timer, struct client, timer);
 	const struct config_general *general = &core->router->config->general;
-	struct fault fault = {"FATAL", SQLSTATE_IDLE_SESSION_TIMEOUT, "disconnecting idle client", NULL, NULL};
+	struct fault fault = {
+		"FATAL", SQLSTATE_IDLE_SESSION_TIMEOUT, "disconnecting idle client", NULL, NULL};
 	char detail[96];
 
 	if (client->state != CLIENT_READY) {
@@ -289,7 +296,8 @@ static void client_timer(struct core *core, struct timer *timer)
 		client->lease.is_mid_request = true; /* so that its server is closed */
 	} else if (client->lease.state == LEASE_HELD && client->status != 'I') {
 		fault.message = "disconnecting idle in transaction client";
-		snprintf(detail, sizeof detail, "client_idle_in_transaction_timeout of %lldms expired",
+		snprintf(detail, sizeof detail,
+			"client_idle_in_transaction_timeout of %lldms expired",
 			(long long)general->client_idle_in_transaction_timeout_ms);
 	} else {
 		snprintf(detail, sizeof detail, "client_idle_timeout of %lldms expired",

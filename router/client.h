@@ -27,26 +27,26 @@ enum { CLIENT_KEY_BYTES = 32, CLIENT_KEY_BYTES_OLD = 4 };
 
 struct client {
 	struct stream *stream;
-	struct pool *pool;           /* from the start-up packet on; NULL for the console */
+	struct pool *pool; /* from the start-up packet on; NULL for the console */
 	struct lease lease;
 	struct settings *settings;
-	struct chain in;             /* received and not yet dealt with */
-	struct client_login *login;  /* until READY or CONSOLE */
-	struct timer timer;          /* of the login, of idleness, of a query */
-	struct task resume;          /* goes on with `in` once the present completion is dealt with */
-	uint32_t left;               /* bytes of the present message still to come */
-	uint8_t state;               /* enum client_state */
-	bool discards;               /* ... which go nowhere */
-	bool skips;                  /* a batch has failed: nothing counts until its Sync */
-	bool is_waiting;             /* the first message in `in` waits for a server, or for room */
-	bool is_leaving;             /* said goodbye, and still gets the answers to what it asked before */
-	char status;                 /* of the last ReadyForQuery */
+	struct chain in;            /* received and not yet dealt with */
+	struct client_login *login; /* until READY or CONSOLE */
+	struct timer timer;         /* of the login, of idleness, of a query */
+	struct task resume; /* goes on with `in` once the present completion is dealt with */
+	uint32_t left;      /* bytes of the present message still to come */
+	uint8_t state;      /* enum client_state */
+	bool discards;      /* ... which go nowhere */
+	bool skips;         /* a batch has failed: nothing counts until its Sync */
+	bool is_waiting;    /* the first message in `in` waits for a server, or for room */
+	bool is_leaving;    /* said goodbye, and still gets the answers to what it asked before */
+	char status;        /* of the last ReadyForQuery */
 	uint8_t key_len;
 	uint8_t key[CLIENT_KEY_BYTES];
 	uint64_t id, connected_ns, request_ns;
 	struct address peer;
-	struct command *command;     /* CONSOLE: under way */
-	char *prepared;              /* CONSOLE: text of the extended protocol's statement */
+	struct command *command; /* CONSOLE: under way */
+	char *prepared;          /* CONSOLE: text of the extended protocol's statement */
 };
 
 /* A connection that was accepted; the descriptor is taken over. */
@@ -73,7 +73,8 @@ void client_drop(struct core *core, struct client *client, const char *reason);
 
 /* Says why, with severity FATAL, and ends the session. */
 void client_fatal(struct core *core, struct client *client, const struct fault *fault);
-void client_fatal_text(struct core *core, struct client *client, const char *sqlstate, const char *text);
+void client_fatal_text(
+	struct core *core, struct client *client, const char *sqlstate, const char *text);
 /* The client broke the protocol. */
 void client_violation(struct core *core, struct client *client, const char *text);
 
@@ -85,17 +86,20 @@ void client_say_ready(struct core *core, struct client *client, char status);
 void client_watch(struct core *core, struct client *client);
 
 /* Siblings in this folder: the login (client_login.c), the session (client_relay.c), the console (client_console.c). */
-void client_login_data(struct core *core, struct client *client, const struct span *spans, unsigned count);
+void client_login_data(
+	struct core *core, struct client *client, const struct span *spans, unsigned count);
 void client_login_end(struct core *core, struct client *client);
 void client_login_derived(struct core *core, struct client *client);
 void client_login_settled(struct core *core, struct client *client);
 void client_login_timeout(struct core *core, struct client *client);
-void client_relay_data(struct core *core, struct client *client, const struct span *spans, unsigned count);
+void client_relay_data(
+	struct core *core, struct client *client, const struct span *spans, unsigned count);
 void client_relay_resume(struct core *core, struct client *client);
 /* The request that waits gets an error instead of a server. */
 void client_relay_fail(struct core *core, struct client *client, const struct fault *fault);
 extern const struct lease_events client_lease_events;
-void client_console_data(struct core *core, struct client *client, const struct span *spans, unsigned count);
+void client_console_data(
+	struct core *core, struct client *client, const struct span *spans, unsigned count);
 void client_console_start(struct core *core, struct client *client);
 void client_console_end(struct client *client);
 /* The handler of LETTER_ANSWER. */

@@ -56,7 +56,8 @@ void client_console_end(struct client *client)
 	client->command = NULL; /* comes back and finds the client gone */
 }
 
-static void console_send(struct core *core, struct client *client, char *text, bool is_simple, bool describes)
+static void console_send(
+	struct core *core, struct client *client, char *text, bool is_simple, bool describes)
 {
 	struct command *command = calloc(1, sizeof *command);
 	struct letter letter = {.kind = LETTER_COMMAND, .a = command};
@@ -82,7 +83,8 @@ static void console_send(struct core *core, struct client *client, char *text, b
 void client_console_answered(struct core *core, const struct letter *letter)
 {
 	struct command *command = letter->a;
-	struct client *client = slab_get(&core->router->clients, command->slot, command->generation);
+	struct client *client =
+		slab_get(&core->router->clients, command->slot, command->generation);
 
 	if (client && client->state == CLIENT_CONSOLE && client->command == command) {
 		bool is_error = command->answer_len > 0 && command->answer[0] == SERVER_ERROR;
@@ -96,7 +98,8 @@ void client_console_answered(struct core *core, const struct letter *letter)
 			client->skips = is_error;
 		command->answer = NULL;
 		if (core->router->is_draining)
-			client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
+			client_fatal_text(
+				core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
 		else
 			console_next(core, client);
 	}
@@ -120,7 +123,8 @@ static void console_say(struct core *core, struct client *client, uint8_t type)
 	stream_send(core, client->stream, head, sizeof head);
 }
 
-static void console_parse(struct core *core, struct client *client, const uint8_t *body, const uint8_t *end)
+static void console_parse(
+	struct core *core, struct client *client, const uint8_t *body, const uint8_t *end)
 {
 	const uint8_t *nul = memchr(body, 0, (size_t)(end - body));
 	char *text = nul ? console_text(nul + 1, end) : NULL;
@@ -142,7 +146,8 @@ static void console_describe(struct core *core, struct client *client, const uin
 		stream_send(core, client->stream, no_parameters, sizeof no_parameters);
 	console_send(core, client,
 		memory_copy_text(client->prepared ? client->prepared : "",
-			client->prepared ? strlen(client->prepared) : 0), false, true);
+			client->prepared ? strlen(client->prepared) : 0),
+		false, true);
 }
 
 static void console_message(struct core *core, struct client *client, const struct frame *frame,
@@ -172,7 +177,8 @@ static void console_message(struct core *core, struct client *client, const stru
 	case CLIENT_EXECUTE:
 		console_send(core, client,
 			memory_copy_text(client->prepared ? client->prepared : "",
-				client->prepared ? strlen(client->prepared) : 0), false, false);
+				client->prepared ? strlen(client->prepared) : 0),
+			false, false);
 		return;
 	case CLIENT_CLOSE:
 		console_say(core, client, SERVER_CLOSE_COMPLETE);
@@ -201,7 +207,8 @@ static void console_next(struct core *core, struct client *client)
 			break;
 		if (frame_read(frame_from_client, head, sizeof head, &frame) != FRAME_DONE ||
 			frame.bytes > CONSOLE_MESSAGE_MAX) {
-			client_violation(core, client, "invalid message, or too long for the console");
+			client_violation(
+				core, client, "invalid message, or too long for the console");
 			return;
 		}
 		if (client->in.bytes < frame.bytes)
@@ -221,7 +228,8 @@ static void console_next(struct core *core, struct client *client)
 		stream_read(core, client->stream);
 }
 
-void client_console_data(struct core *core, struct client *client, const struct span *spans, unsigned count)
+void client_console_data(
+	struct core *core, struct client *client, const struct span *spans, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		chain_copy(core, &client->in, spans[i].bytes, spans[i].len);

@@ -28,10 +28,10 @@
 enum login_step { LOGIN_PLAIN, LOGIN_MD5, LOGIN_SASL_FIRST, LOGIN_SASL_FINAL };
 
 struct client_login {
-	uint8_t *packet;           /* the body of the start-up packet; `startup` points into it */
+	uint8_t *packet; /* the body of the start-up packet; `startup` points into it */
 	struct startup startup;
 	struct scram_server scram;
-	struct scram_keys mock;    /* of a user who does not exist */
+	struct scram_keys mock; /* of a user who does not exist */
 	const struct scram_keys *keys;
 	size_t key_count;
 	struct keys_wait wait;
@@ -39,10 +39,10 @@ struct client_login {
 	struct core *core;
 	const char *const *secrets; /* any of them will do */
 	size_t secret_count;
-	size_t user_index;          /* for the keys */
+	size_t user_index; /* for the keys */
 	uint8_t salt[SECRET_MD5_SALT_BYTES];
-	uint8_t step;               /* enum login_step */
-	bool is_known;              /* the user exists */
+	uint8_t step;  /* enum login_step */
+	bool is_known; /* the user exists */
 	bool is_console;
 	bool has_asked_encryption[2]; /* SSL, GSSAPI: once each */
 	bool has_packet;
@@ -94,7 +94,8 @@ static void login_send(struct core *core, struct client *client, struct writer *
 
 void client_login_timeout(struct core *core, struct client *client)
 {
-	struct fault fault = {"FATAL", SQLSTATE_IDLE_SESSION_TIMEOUT, "client login timeout", NULL, NULL};
+	struct fault fault = {
+		"FATAL", SQLSTATE_IDLE_SESSION_TIMEOUT, "client login timeout", NULL, NULL};
 	char detail[96];
 
 	core_count(core, METRIC_login_failures);
@@ -104,7 +105,8 @@ void client_login_timeout(struct core *core, struct client *client)
 	if (client->login && client->login->has_packet)
 		client_fatal(core, client, &fault);
 	else
-		client_drop(core, client, fault.message); /* it has not even said that it is a client */
+		client_drop(
+			core, client, fault.message); /* it has not even said that it is a client */
 }
 
 /* The one answer to a wrong password and to an unknown user. */
@@ -115,8 +117,8 @@ static void login_refuse(struct core *core, struct client *client)
 	core_count(core, METRIC_login_failures);
 	snprintf(text, sizeof text, "password authentication failed for user \"%.63s\"",
 		client->login->startup.user);
-	log_info(core, "client [%s]: %s, database \"%.63s\"", address_text(&client->peer, peer), text,
-		client->login->startup.database);
+	log_info(core, "client [%s]: %s, database \"%.63s\"", address_text(&client->peer, peer),
+		text, client->login->startup.database);
 	client_fatal_text(core, client, SQLSTATE_INVALID_PASSWORD, text);
 }
 
@@ -250,8 +252,8 @@ static bool login_collect(struct core *core, struct client *client, struct param
 			if (!login_is_hint(option.name))
 				params_set(ret_wanted, option.name, option.value);
 		if (found < 0) {
-			snprintf(text, sizeof text, "unsupported startup parameter in options: %.80s",
-				option.name);
+			snprintf(text, sizeof text,
+				"unsupported startup parameter in options: %.80s", option.name);
 			free(words);
 			client_fatal_text(core, client, SQLSTATE_FEATURE_NOT_SUPPORTED, text);
 			return false;
@@ -283,12 +285,14 @@ static void login_settle(struct core *core, struct client *client)
 		return;
 	}
 	if (!client->pool) {
-		snprintf(text, sizeof text, "database \"%.63s\" does not exist", login->startup.database);
+		snprintf(text, sizeof text, "database \"%.63s\" does not exist",
+			login->startup.database);
 		client_fatal_text(core, client, SQLSTATE_INVALID_CATALOG_NAME, text);
 		return;
 	}
 	if (client->pool->config->refused) {
-		client_fatal_text(core, client, SQLSTATE_FEATURE_NOT_SUPPORTED, client->pool->config->refused);
+		client_fatal_text(core, client, SQLSTATE_FEATURE_NOT_SUPPORTED,
+			client->pool->config->refused);
 		return;
 	}
 	client_enter(core, client, CLIENT_SETTLING);
@@ -317,11 +321,13 @@ static void login_greet(struct core *core, struct client *client)
 	CHECK(message);
 	for (size_t i = 0; i < reported->count; i++) {
 		writer_init(&writer, message, 64 * 1024);
-		greeting_write_parameter(&writer, reported->items[i].name, reported->items[i].value);
+		greeting_write_parameter(
+			&writer, reported->items[i].name, reported->items[i].value);
 		if (writer_len(&writer) > 0)
 			login_send(core, client, &writer);
 	}
-	client->key_len = client->login->startup.minor_agreed >= 2 ? CLIENT_KEY_BYTES : CLIENT_KEY_BYTES_OLD;
+	client->key_len =
+		client->login->startup.minor_agreed >= 2 ? CLIENT_KEY_BYTES : CLIENT_KEY_BYTES_OLD;
 	rand_secure(client->key, client->key_len);
 	writer_init(&writer, message, 64 * 1024);
 	greeting_write_key(&writer, client_pid(core, client), client->key, client->key_len);
@@ -405,13 +411,16 @@ static void login_session(struct core *core, struct client *client)
 		free(message);
 	}
 	if (core->router->config->general.tls_client_required) {
-		client_fatal_text(core, client, SQLSTATE_SQLSERVER_REJECTED_ESTABLISHMENT_OF_SQLCONNECTION,
-			"only TLS connections are allowed, and pgring does not speak TLS yet: unset tls_client_required");
+		client_fatal_text(core, client,
+			SQLSTATE_SQLSERVER_REJECTED_ESTABLISHMENT_OF_SQLCONNECTION,
+			"only TLS connections are allowed, and pgring does not speak TLS yet: "
+			"unset tls_client_required");
 		return;
 	}
 	if (startup->replication != STARTUP_REPLICATION_NONE) {
 		client_fatal_text(core, client, SQLSTATE_FEATURE_NOT_SUPPORTED,
-			"replication connections do not go through pgring yet: connect to the server itself");
+			"replication connections do not go through pgring yet: connect to the "
+			"server itself");
 		return;
 	}
 	if (core->router->is_draining) {
@@ -460,7 +469,8 @@ static bool login_first_packet(struct core *core, struct client *client)
 		login_answer_encryption(core, client, 1);
 		return client->state == CLIENT_STARTUP;
 	case STARTUP_CANCEL:
-		cancel_request(core, login->startup.pid, login->startup.key, login->startup.key_len);
+		cancel_request(
+			core, login->startup.pid, login->startup.key, login->startup.key_len);
 		client_drop(core, client, "a cancel request");
 		return false;
 	case STARTUP_SESSION:
@@ -533,11 +543,13 @@ static void login_check_plain(struct core *core, struct client *client, const ch
 	client_enter(core, client, CLIENT_DERIVING);
 	if (jobs_submit(core, &check->job) != 0) {
 		login_check_free(check);
-		client_fatal_text(core, client, SQLSTATE_INSUFFICIENT_RESOURCES, "too many logins at once");
+		client_fatal_text(
+			core, client, SQLSTATE_INSUFFICIENT_RESOURCES, "too many logins at once");
 	}
 }
 
-static void login_password(struct core *core, struct client *client, const uint8_t *body, size_t len)
+static void login_password(
+	struct core *core, struct client *client, const uint8_t *body, size_t len)
 {
 	struct client_login *login = client->login;
 	const char *password;
@@ -575,7 +587,8 @@ static void login_sasl_failed(struct core *core, struct client *client, int erro
 	client_fatal(core, client, &client->login->scram.fault);
 }
 
-static void login_sasl_first(struct core *core, struct client *client, const uint8_t *body, size_t len)
+static void login_sasl_first(
+	struct core *core, struct client *client, const uint8_t *body, size_t len)
 {
 	struct client_login *login = client->login;
 	struct password_message_sasl initial;
@@ -590,12 +603,14 @@ static void login_sasl_first(struct core *core, struct client *client, const uin
 		return;
 	}
 	if (strcmp(initial.mechanism, "SCRAM-SHA-256") != 0) {
-		client_violation(core, client, "client selected an invalid SASL authentication mechanism");
+		client_violation(
+			core, client, "client selected an invalid SASL authentication mechanism");
 		return;
 	}
 	rand_secure(raw, sizeof raw);
 	scram_nonce_format(raw, nonce);
-	error = scram_server_first(&login->scram, initial.data, initial.data_len, login->keys, nonce, &reply);
+	error = scram_server_first(
+		&login->scram, initial.data, initial.data_len, login->keys, nonce, &reply);
 	if (error) {
 		login_sasl_failed(core, client, error);
 		return;
@@ -606,7 +621,8 @@ static void login_sasl_first(struct core *core, struct client *client, const uin
 	login->step = LOGIN_SASL_FINAL;
 }
 
-static void login_sasl_final(struct core *core, struct client *client, const uint8_t *body, size_t len)
+static void login_sasl_final(
+	struct core *core, struct client *client, const uint8_t *body, size_t len)
 {
 	struct client_login *login = client->login;
 	const uint8_t *data;
@@ -620,7 +636,8 @@ static void login_sasl_final(struct core *core, struct client *client, const uin
 		client_violation(core, client, "malformed SASL response");
 		return;
 	}
-	error = scram_server_final(&login->scram, data, data_len, login->keys, login->key_count, &reply);
+	error = scram_server_final(
+		&login->scram, data, data_len, login->keys, login->key_count, &reply);
 	if (error) {
 		login_sasl_failed(core, client, error);
 		return;
@@ -637,8 +654,8 @@ static bool login_answer(struct core *core, struct client *client)
 	uint8_t head[FRAME_HEAD];
 	struct frame frame;
 	uint8_t *message;
-	uint32_t most = client->login->step <= LOGIN_MD5 ? PASSWORD_MESSAGE_CLEARTEXT_MAX :
-		PASSWORD_MESSAGE_SASL_MAX;
+	uint32_t most = client->login->step <= LOGIN_MD5 ? PASSWORD_MESSAGE_CLEARTEXT_MAX
+							 : PASSWORD_MESSAGE_SASL_MAX;
 
 	if (chain_peek(&client->in, head, sizeof head) < sizeof head)
 		return false;
@@ -689,13 +706,15 @@ static void login_next(struct core *core, struct client *client)
 	}
 }
 
-void client_login_data(struct core *core, struct client *client, const struct span *spans, unsigned count)
+void client_login_data(
+	struct core *core, struct client *client, const struct span *spans, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		chain_copy(core, &client->in, spans[i].bytes, spans[i].len);
 	login_next(core, client);
 	/* Nobody needs more than this to log in. */
 	if (client->state != CLIENT_READY && client->state != CLIENT_CONSOLE &&
-		client->state != CLIENT_CLOSING && client->in.bytes > LIMIT_HELD_BYTES + LIMIT_PASSWORD_BYTES)
+		client->state != CLIENT_CLOSING &&
+		client->in.bytes > LIMIT_HELD_BYTES + LIMIT_PASSWORD_BYTES)
 		client_violation(core, client, "too much data before the end of the login");
 }

@@ -40,8 +40,9 @@ static bool relay_is_word(const uint8_t *at, const uint8_t *end, const char *wor
 	if ((size_t)(end - at) < len || strncasecmp((const char *)at, word, len) != 0)
 		return false;
 	at += len;
-	return at == end || !((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') ||
-		(*at >= '0' && *at <= '9') || *at == '_' || *at >= 0x80);
+	return at == end ||
+		!((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') ||
+			(*at >= '0' && *at <= '9') || *at == '_' || *at >= 0x80);
 }
 
 /* Behind blanks and comments at the beginning of a statement. */
@@ -89,7 +90,8 @@ static bool relay_uses_unnamed(const struct relay_message *message)
 	const uint8_t *name;
 
 	if (message->frame.type == CLIENT_DESCRIBE)
-		return message->body_len >= 2 && message->body[0] == 'S' && message->body[1] == '\0';
+		return message->body_len >= 2 && message->body[0] == 'S' &&
+			message->body[1] == '\0';
 	name = relay_behind_name(message->body, end);
 	return !name || *name == '\0';
 }
@@ -154,8 +156,8 @@ static enum pending_kind relay_pending_kind(uint8_t type)
 }
 
 /* A request, which needs a server. */
-static enum relay_verdict relay_request(struct core *core, struct client *client,
-	struct relay_message *message)
+static enum relay_verdict relay_request(
+	struct core *core, struct client *client, struct relay_message *message)
 {
 	struct lease *lease = &client->lease;
 
@@ -175,16 +177,17 @@ static enum relay_verdict relay_request(struct core *core, struct client *client
 	return RELAY_FORWARD;
 }
 
-static enum relay_verdict relay_sync(struct core *core, struct client *client,
-	const struct relay_message *message)
+static enum relay_verdict relay_sync(
+	struct core *core, struct client *client, const struct relay_message *message)
 {
 	struct lease *lease = &client->lease;
 
 	client->skips = false;
 	if (lease->state == LEASE_NONE) {
 		if (message->frame.bytes > FRAME_HEAD) /* as PostgreSQL says of one with a body */
-			client_say(core, client, &(struct fault){"ERROR", SQLSTATE_PROTOCOL_VIOLATION,
-							 "invalid message format", NULL, NULL});
+			client_say(core, client,
+				&(struct fault){"ERROR", SQLSTATE_PROTOCOL_VIOLATION,
+					"invalid message format", NULL, NULL});
 		client_say_ready(core, client, 'I');
 		return RELAY_DROP;
 	}
@@ -228,8 +231,8 @@ static bool relay_breaks_copy(struct core *core, struct client *client, uint8_t 
 	return true;
 }
 
-static enum relay_verdict relay_decide(struct core *core, struct client *client,
-	struct relay_message *message)
+static enum relay_verdict relay_decide(
+	struct core *core, struct client *client, struct relay_message *message)
 {
 	bool has_server = client->lease.state == LEASE_HELD;
 
@@ -306,9 +309,11 @@ static bool relay_move(struct core *core, struct client *client)
 	return client->left == 0;
 }
 
-static void relay_refuse(struct core *core, struct client *client, const struct relay_message *message)
+static void relay_refuse(
+	struct core *core, struct client *client, const struct relay_message *message)
 {
-	lease_refuse(core, &client->lease, relay_pending_kind(message->frame.type), message->refusal);
+	lease_refuse(
+		core, &client->lease, relay_pending_kind(message->frame.type), message->refusal);
 }
 
 /* Deals with the first message of client->in. Returns false if it must stay. */
@@ -387,7 +392,8 @@ static void relay_input(struct core *core, struct client *client)
 }
 
 /* Adds as many bytes to the incomplete message in client->in as it lacks. Returns how many were taken. */
-static size_t relay_complete(struct core *core, struct client *client, const uint8_t *at, size_t len)
+static size_t relay_complete(
+	struct core *core, struct client *client, const uint8_t *at, size_t len)
 {
 	uint8_t head[FRAME_HEAD];
 	struct frame frame;
@@ -401,7 +407,8 @@ static size_t relay_complete(struct core *core, struct client *client, const uin
 		return taken;
 	if (frame_read(frame_from_client, head, sizeof head, &frame) == FRAME_DONE &&
 		frame.how != FRAME_PASS && client->in.bytes < frame.bytes) {
-		n = frame.bytes - client->in.bytes < len - taken ? frame.bytes - client->in.bytes : len - taken;
+		n = frame.bytes - client->in.bytes < len - taken ? frame.bytes - client->in.bytes
+								 : len - taken;
 		chain_copy(core, &client->in, at + taken, n);
 		taken += n;
 	}
@@ -425,7 +432,8 @@ static void relay_pass(struct core *core, struct client *client, const struct sp
 }
 
 /* Returns how many bytes were dealt with; the rest is an incomplete message, or waits. */
-static size_t relay_span(struct core *core, struct client *client, const struct span *span, const uint8_t *at)
+static size_t relay_span(
+	struct core *core, struct client *client, const struct span *span, const uint8_t *at)
 {
 	const uint8_t *start = at, *end = span->bytes + span->len, *run = at;
 
@@ -435,7 +443,8 @@ static size_t relay_span(struct core *core, struct client *client, const struct 
 		uint32_t n;
 
 		if (client->left > 0) {
-			n = client->left < (uint32_t)(end - at) ? client->left : (uint32_t)(end - at);
+			n = client->left < (uint32_t)(end - at) ? client->left
+								: (uint32_t)(end - at);
 			at += n;
 			client->left -= n;
 			if (unlikely(client->discards))
@@ -463,12 +472,14 @@ static size_t relay_span(struct core *core, struct client *client, const struct 
 		message.body = at + FRAME_HEAD;
 		message.body_len = n - FRAME_HEAD;
 		if (unlikely(message.frame.how == FRAME_OWN)) {
-			relay_pass(core, client, span, run, at); /* what came before it goes first */
+			relay_pass(
+				core, client, span, run, at); /* what came before it goes first */
 			run = at;
 		}
 		verdict = relay_decide(core, client, &message);
 		if (likely(verdict == RELAY_FORWARD)) {
-			client->left = n; /* the top of the loop takes it from here, and is_mid_request with it */
+			client->left =
+				n; /* the top of the loop takes it from here, and is_mid_request with it */
 			client->discards = false;
 			continue;
 		}
@@ -511,7 +522,8 @@ static void relay_take_span(struct core *core, struct client *client, const stru
 	}
 }
 
-void client_relay_data(struct core *core, struct client *client, const struct span *spans, unsigned count)
+void client_relay_data(
+	struct core *core, struct client *client, const struct span *spans, unsigned count)
 {
 	for (unsigned i = 0; i < count && client->state == CLIENT_READY; i++)
 		relay_take_span(core, client, &spans[i]);
@@ -598,7 +610,8 @@ static void relay_answered(struct core *core, struct lease *lease, char status, 
 	}
 	if (unlikely(status != 'I') && client->pool->config->mode == POOL_STATEMENT) {
 		client_fatal_text(core, client, SQLSTATE_SYSTEM_ERROR,
-			"transaction control statements are not supported in statement pooler mode");
+			"transaction control statements are not supported in statement pooler "
+			"mode");
 		return;
 	}
 	if (unlikely(!kept && client->is_waiting))
@@ -623,8 +636,10 @@ static void relay_refused(struct core *core, struct lease *lease, unsigned refus
 
 	switch ((enum lease_refusal)refusal) {
 	case REFUSAL_NAMED_STATEMENT:
-		fault.message = "named prepared statements are not supported in transaction mode yet";
-		fault.hint = "Use unnamed statements (for example prepareThreshold=0, prepare_threshold=None, "
+		fault.message =
+			"named prepared statements are not supported in transaction mode yet";
+		fault.hint = "Use unnamed statements (for example prepareThreshold=0, "
+			     "prepare_threshold=None, "
 			     "statement_cache_size=0), or pooler_mode = \"session\".";
 		break;
 	case REFUSAL_UNKNOWN_UNNAMED:
@@ -633,14 +648,16 @@ static void relay_refused(struct core *core, struct lease *lease, unsigned refus
 		break;
 	case REFUSAL_TRANSACTION_CONTROL:
 		fault.sqlstate = SQLSTATE_SYSTEM_ERROR;
-		fault.message = "transaction control statements are not supported in statement pooler mode";
+		fault.message =
+			"transaction control statements are not supported in statement pooler mode";
 		break;
 	}
 	client_say(core, client, &fault);
 }
 
 /* Answers what the lost server owed: an error for each request, and ReadyForQuery where it would have come. */
-static void relay_answer_for(struct core *core, struct client *client, const struct lease_loss *loss)
+static void relay_answer_for(
+	struct core *core, struct client *client, const struct lease_loss *loss)
 {
 	struct fault fault = *loss->fault;
 	bool in_failed_batch = loss->pending->skipping;
@@ -654,7 +671,8 @@ static void relay_answer_for(struct core *core, struct client *client, const str
 			continue;
 		if (entry.kind == PENDING_SYNC) {
 			if (!in_failed_batch && i == 0)
-				client_say(core, client, &fault); /* all of its batch had been answered */
+				client_say(core, client,
+					&fault); /* all of its batch had been answered */
 			client_say_ready(core, client, 'I');
 			in_failed_batch = false;
 		} else if (in_failed_batch) {
@@ -675,13 +693,15 @@ static void relay_lost(struct core *core, struct lease *lease, const struct leas
 	struct client *client = relay_client(lease);
 
 	/* What a session or a transaction had on its server is gone: to go on would be a lie. */
-	if (client->state == CLIENT_SETTLING || lease->keeps || loss->status != 'I' || loss->is_mid_message) {
+	if (client->state == CLIENT_SETTLING || lease->keeps || loss->status != 'I' ||
+		loss->is_mid_message) {
 		client_fatal(core, client, loss->fault);
 		return;
 	}
 	relay_answer_for(core, client, loss);
 	if (client->left > 0)
-		client->discards = true; /* the rest of a request whose beginning went down with the server */
+		client->discards =
+			true; /* the rest of a request whose beginning went down with the server */
 	client_relay_resume(core, client);
 }
 

@@ -14,11 +14,11 @@ struct command {
 	uint16_t core;             /* whose client it is */
 	uint32_t slot, generation; /* the client */
 	char *text;
-	bool is_simple;            /* a Query, not Parse and Execute: the answer has its RowDescription */
-	bool describes;            /* wants only the RowDescription */
-	uint8_t *answer;           /* messages, without ReadyForQuery; malloc */
+	bool is_simple;  /* a Query, not Parse and Execute: the answer has its RowDescription */
+	bool describes;  /* wants only the RowDescription */
+	uint8_t *answer; /* messages, without ReadyForQuery; malloc */
 	size_t answer_len;
-	void *state;               /* of control, between its steps */
+	void *state; /* of control, between its steps */
 };
 
 #endif

@@ -39,7 +39,8 @@ void keys_close(struct keys *keys)
 {
 	for (size_t i = 0; i < keys->count; i++) {
 		if (keys->users[i].items)
-			memory_wipe(keys->users[i].items, keys->users[i].count * sizeof(struct scram_keys));
+			memory_wipe(keys->users[i].items,
+				keys->users[i].count * sizeof(struct scram_keys));
 		free(keys->users[i].items);
 	}
 	free(keys);
@@ -79,12 +80,13 @@ static void keys_run(struct job *job)
 
 		if (!keys_parse(keys->secrets[i], &secret))
 			continue;
-		if (secret.kind == SECRET_SCRAM && secret_same_challenge(&secret.scram, &challenge)) {
+		if (secret.kind == SECRET_SCRAM &&
+			secret_same_challenge(&secret.scram, &challenge)) {
 			*item = secret.scram;
 			keys->count++;
 		} else if (secret.kind == SECRET_PLAIN &&
-			   secret_derive_scram(secret.plain, secret.plain_len, challenge.salt,
-				   challenge.salt_len, challenge.iterations, item) == 0) {
+			secret_derive_scram(secret.plain, secret.plain_len, challenge.salt,
+				challenge.salt_len, challenge.iterations, item) == 0) {
 			keys->count++;
 		}
 	}
@@ -123,8 +125,8 @@ static void keys_done(struct core *core, struct job *job)
 	keys_tell(core, user);
 }
 
-static void keys_start(struct core *core, size_t index, const char *name, const char *const *secrets,
-	size_t count)
+static void keys_start(
+	struct core *core, size_t index, const char *name, const char *const *secrets, size_t count)
 {
 	struct keys_job *keys = calloc(1, sizeof *keys);
 

@@ -31,7 +31,9 @@ int router_open(struct core *core, const struct config *config, const char *admi
 	router->keys = keys_open(config->user_count);
 	timer_init(&router->drain_timer, router_drain_over);
 	return slab_init(&router->clients, sizeof(struct client), LIMIT_SLOTS) ||
-		slab_init(&router->cancels, cancel_bytes(), LIMIT_SLOTS) ? ERR_NO_MEMORY : 0;
+			slab_init(&router->cancels, cancel_bytes(), LIMIT_SLOTS)
+		? ERR_NO_MEMORY
+		: 0;
 }
 
 void router_close(struct core *core)
@@ -64,7 +66,8 @@ static void router_dismiss(struct core *core, bool everybody)
 		if (client->state == CLIENT_CLOSING || client->state == CLIENT_CONSOLE)
 			continue;
 		if (everybody || !is_busy)
-			client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
+			client_fatal_text(
+				core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
 	}
 }
 
@@ -75,7 +78,8 @@ static void router_dismiss_consoles(struct core *core)
 
 	while ((client = slab_next(&core->router->clients, &at)))
 		if (client->state == CLIENT_CONSOLE && !client->command)
-			client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
+			client_fatal_text(
+				core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
 }
 
 static void router_drain_over(struct core *core, struct timer *timer)
@@ -94,7 +98,8 @@ void router_drain(struct core *core, enum drain_mode mode)
 	router_dismiss(core, mode == DRAIN_NOW);
 	router_dismiss_consoles(core);
 	if (mode == DRAIN_GENTLE && router->config->general.shutdown_timeout_ms != CONFIG_UNLIMITED)
-		core_timer_set(core, &router->drain_timer, router->config->general.shutdown_timeout_ms);
+		core_timer_set(
+			core, &router->drain_timer, router->config->general.shutdown_timeout_ms);
 	else
 		core_timer_stop(core, &router->drain_timer);
 }

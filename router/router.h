@@ -16,10 +16,10 @@ struct router {
 	const struct config *config;
 	struct slab clients;
 	struct slab cancels;
-	struct keys *keys;      /* SCRAM keys of users, once derived */
+	struct keys *keys; /* SCRAM keys of users, once derived */
 	const char *admin_password;
 	uint64_t next_id;
-	bool has_timeouts;      /* some timeout of requests or idleness is configured */
+	bool has_timeouts; /* some timeout of requests or idleness is configured */
 	bool is_draining;
 	struct timer drain_timer;
 };
@@ -31,7 +31,8 @@ enum drain_mode {
 };
 
 /* Gives a core its router. `admin_password` must live as long as the router. Returns 0 or ERR_NO_MEMORY. */
-must_check int router_open(struct core *core, const struct config *config, const char *admin_password);
+must_check int router_open(
+	struct core *core, const struct config *config, const char *admin_password);
 /* All clients must be gone. */
 void router_close(struct core *core);
 
