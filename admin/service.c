@@ -1,7 +1,7 @@
 /* Starting the threads, and ending them without losing a transaction.
  *
- * Start: sockets are bound first, so that a wrong address is known before anything runs; then job threads, cores, control. Stop: every
- * core drains (LETTER_DRAIN), says so (LETTER_DRAINED), and when all have, they stop.
+ * Start: sockets are bound first, so that a wrong address is known before anything runs; then job threads, cores,
+ * control. Stop: every core drains (LETTER_DRAIN), says so (LETTER_DRAINED), and when all have, they stop.
  */
 #include "admin/service.h"
 

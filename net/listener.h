@@ -1,6 +1,7 @@
 /* listener: a listening socket as one core sees it. All cores accept on the same descriptor; the kernel picks one.
  *
- * Owner: the core's net, until it is stopped. Thread: the core's. The descriptor is the main thread's, closed after the cores ended.
+ * Owner: the core's net, until it is stopped. Thread: the core's. The descriptor is the main thread's, closed after
+ * the cores ended.
  */
 #ifndef PGRING_NET_LISTENER_H
 #define PGRING_NET_LISTENER_H

@@ -1,7 +1,8 @@
 /* A session at work: each message of the client is decided on and sent to its server, or answered here.
  *
- * The fast path walks the received bytes where they are and passes them on in runs. What is incomplete, or has to wait for a server,
- * is copied to client->in, so that it holds no receive buffer, and goes message by message. Source: PostgreSQL manual, "Message Flow".
+ * The fast path walks the received bytes where they are and passes them on in runs. What is incomplete, or has to wait
+ * for a server, is copied to client->in, so that it holds no receive buffer, and goes message by message. Source:
+ * PostgreSQL manual, "Message Flow".
  */
 #include "router/client.h"
 

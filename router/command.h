@@ -1,7 +1,7 @@
 /* command: one statement of a console client on its way to control and back.
  *
- * Made by the client's core, moved to control (LETTER_COMMAND), answered there, moved back (LETTER_ANSWER) and freed by the core that
- * made it.
+ * Made by the client's core, moved to control (LETTER_COMMAND), answered there, moved back (LETTER_ANSWER) and freed
+ * by the core that made it.
  */
 #ifndef PGRING_ROUTER_COMMAND_H
 #define PGRING_ROUTER_COMMAND_H

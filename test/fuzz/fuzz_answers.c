@@ -50,7 +50,7 @@ struct scene {
 	struct server server;
 	uint8_t asked[ASKED_MAX]; /* again each time that all is answered */
 	unsigned asked_count;
-	bool releases;            /* the lease ends with the transaction */
+	bool releases; /* the lease ends with the transaction */
 };
 
 /* What happens at a point of the stream is written into what the client gets at that point. */
@@ -68,7 +68,8 @@ static void note(struct core *core, const char *format, int number, const char *
 static void ask(struct scene *scene)
 {
 	for (unsigned i = 0; i < scene->asked_count; i++) {
-		enum pending_kind kind = (enum pending_kind)(1 + scene->asked[i] % PENDING_COPY_END);
+		enum pending_kind kind =
+			(enum pending_kind)(1 + scene->asked[i] % PENDING_COPY_END);
 		unsigned flags = scene->asked[i] / PENDING_COPY_END;
 
 		if (kind == PENDING_COPY_END)
@@ -76,7 +77,8 @@ static void ask(struct scene *scene)
 		else if (flags % 8 == 7)
 			pending_push(&scene->server.pending, kind, PENDING_HIDDEN);
 		else if (flags % 8 == 6)
-			pending_push(&scene->server.pending, kind, PENDING_REFUSED | 1 << PENDING_REASON_SHIFT);
+			pending_push(&scene->server.pending, kind,
+				PENDING_REFUSED | 1 << PENDING_REASON_SHIFT);
 		else
 			pending_push(&scene->server.pending, kind, 0);
 	}
@@ -147,10 +149,13 @@ static struct scene *scene_new(const uint8_t *asked, unsigned count, bool releas
 	list_init(&scene->core.ready);
 	list_init(&scene->sink.dirty);
 	list_init(&scene->sink.holder);
-	scene->config = (struct config_pool){.server_user = "u", .host = "h", .server_database = "d"};
+	scene->config =
+		(struct config_pool){.server_user = "u", .host = "h", .server_database = "d"};
 	scene->pool.config = &scene->config;
-	scene->lease = (struct lease){
-		.events = &events, .pool = &scene->pool, .sink = &scene->sink, .server = &scene->server};
+	scene->lease = (struct lease){.events = &events,
+		.pool = &scene->pool,
+		.sink = &scene->sink,
+		.server = &scene->server};
 	scene->server.pool = &scene->pool;
 	scene->server.stream = &scene->source;
 	scene->server.lease = &scene->lease;
@@ -200,7 +205,8 @@ static void send_whole(struct scene *scene, const uint8_t *sent, size_t len)
 }
 
 /* In buffers of sizes that `sizes` gives, some of them in one completion. */
-static void send_pieces(struct scene *scene, const uint8_t *sent, size_t len, const uint8_t *sizes, size_t count)
+static void send_pieces(
+	struct scene *scene, const uint8_t *sent, size_t len, const uint8_t *sizes, size_t count)
 {
 	size_t at = 0, next = 0;
 
@@ -245,7 +251,8 @@ static void compare(const struct scene *a, const struct scene *b)
 	if (s->state == SERVER_CLOSING)
 		return;
 	CHECK(answers_at_border(s) == answers_at_border(t));
-	CHECK(s->hides_rest == t->hides_rest && s->left == t->left && s->gather.have == t->gather.have);
+	CHECK(s->hides_rest == t->hides_rest && s->left == t->left &&
+		s->gather.have == t->gather.have);
 	CHECK(a->pool.stats.sent == b->pool.stats.sent);
 }
 

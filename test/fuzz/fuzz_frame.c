@@ -104,7 +104,8 @@ static void compare(const struct frame_rule *rules, const uint8_t *data, size_t 
 	walk_whole(&whole, data, data + size);
 	walk_init(&pieces, rules);
 	for (size_t at = 0; at < size;) {
-		size_t len = 1 + *sizes++ % (piece + 1U); /* the bytes themselves say where they are split */
+		size_t len = 1 +
+			*sizes++ % (piece + 1U); /* the bytes themselves say where they are split */
 
 		if (len > size - at)
 			len = size - at;

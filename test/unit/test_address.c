@@ -28,7 +28,8 @@ static void numeric_hosts_are_addresses(void **state)
 		{"2001:DB8:0:0:0:0:0:1", "2001:db8::1", AF_INET6},
 		{"[2001:db8::1]", "2001:db8::1", AF_INET6},
 		{"::ffff:192.0.2.1", "::ffff:192.0.2.1", AF_INET6},
-		{"0000:0000:0000:0000:0000:ffff:192.168.100.228", "::ffff:192.168.100.228", AF_INET6},
+		{"0000:0000:0000:0000:0000:ffff:192.168.100.228", "::ffff:192.168.100.228",
+			AF_INET6},
 	};
 	static const uint16_t ports[] = {0, 1, 5432, 0x1234, 65535};
 
@@ -41,8 +42,9 @@ static void numeric_hosts_are_addresses(void **state)
 			memset(&address, 0x5A, sizeof address);
 			assert_int_equal(address_numeric(rows[i].host, ports[j], &address), 0);
 			assert_int_equal(address.any.sa_family, rows[i].family);
-			assert_int_equal(address.len, rows[i].family == AF_INET ? sizeof(struct sockaddr_in)
-										: sizeof(struct sockaddr_in6));
+			assert_int_equal(address.len,
+				rows[i].family == AF_INET ? sizeof(struct sockaddr_in)
+							  : sizeof(struct sockaddr_in6));
 			assert_int_equal(address_port(&address), ports[j]);
 			assert_ptr_equal(address_text(&address, text), text);
 			assert_string_equal(text, rows[i].text);
@@ -57,10 +59,12 @@ static void numeric_hosts_are_addresses(void **state)
 
 static void names_are_not(void **state)
 {
-	static const char *const hosts[] = {"", "localhost", "db.example.com", "256.0.0.1", "1.2.3", "1.2.3.4.5", "1.2.3.4 ",
-		" 1.2.3.4", "01.2.3.4", "[", "]", "[]", "[::1", "::1]", "[[::1]]", "[*]", "**", ":", ":::", "1::2::3",
-		"12345::", "::1%lo", "::1/128", "/tmp", "0x7f000001",
-		"[0000:0000:0000:0000:0000:ffff:192.168.100.228.0000:0000:0000:0000:0000:ffff:192.168.100.228]"};
+	static const char *const hosts[] = {"", "localhost", "db.example.com", "256.0.0.1", "1.2.3",
+		"1.2.3.4.5", "1.2.3.4 ", " 1.2.3.4", "01.2.3.4", "[", "]", "[]", "[::1", "::1]",
+		"[[::1]]", "[*]", "**", ":", ":::", "1::2::3", "12345::", "::1%lo", "::1/128",
+		"/tmp", "0x7f000001",
+		"[0000:0000:0000:0000:0000:ffff:192.168.100.228.0000:0000:0000:0000:0000:ffff:192."
+		"168.100.228]"};
 
 	(void)state;
 	for (size_t i = 0; i < array_len(hosts); i++) {
@@ -84,7 +88,8 @@ static void a_unix_socket_is_where_postgresql_has_it(void **state)
 	assert_true(address_is_unix(&address));
 	assert_false(address_is_loopback(&address));
 	assert_string_equal(address.local.sun_path, "/var/run/postgresql/.s.PGSQL.5432");
-	assert_int_equal(address.len, offsetof(struct sockaddr_un, sun_path) + strlen(address.local.sun_path) + 1);
+	assert_int_equal(address.len,
+		offsetof(struct sockaddr_un, sun_path) + strlen(address.local.sun_path) + 1);
 	assert_string_equal(address_text(&address, text), "/var/run/postgresql/.s.PGSQL.5432");
 	assert_int_equal(address_port(&address), 0);
 }
@@ -119,10 +124,21 @@ static void loopback_is_known(void **state)
 		const char *host;
 		bool is_loopback;
 	} rows[] = {
-		{"127.0.0.1", true}, {"127.255.255.254", true}, {"126.255.255.255", false}, {"128.0.0.1", false},
-		{"0.0.0.0", false}, {"1.0.0.127", false}, {"::1", true}, {"::", false}, {"::2", false},
-		{"::ffff:127.0.0.1", true}, {"::ffff:127.9.9.9", true}, {"::ffff:10.0.0.127", false}, {"::127.0.0.1", false},
-		{"7f00::1", false}, {"2001:db8::1", false},
+		{"127.0.0.1", true},
+		{"127.255.255.254", true},
+		{"126.255.255.255", false},
+		{"128.0.0.1", false},
+		{"0.0.0.0", false},
+		{"1.0.0.127", false},
+		{"::1", true},
+		{"::", false},
+		{"::2", false},
+		{"::ffff:127.0.0.1", true},
+		{"::ffff:127.9.9.9", true},
+		{"::ffff:10.0.0.127", false},
+		{"::127.0.0.1", false},
+		{"7f00::1", false},
+		{"2001:db8::1", false},
 	};
 
 	(void)state;

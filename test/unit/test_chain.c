@@ -475,7 +475,8 @@ static void random_operations_keep_the_bytes(void **state)
 			assert_holders();
 			for (unsigned i = 0; i < CHAINS; i++)
 				if (step % 8 == 0 || step > STEPS - 10)
-					assert_bytes(&chains[i], expected[i].bytes, expected[i].len);
+					assert_bytes(
+						&chains[i], expected[i].bytes, expected[i].len);
 				else
 					assert_int_equal(chains[i].bytes, expected[i].len);
 		}

@@ -67,8 +67,9 @@ static void bounds_are_what_the_table_says(void **state)
 /* Every length that is no length, among them those at which a sum of 32 bits wraps. */
 static void impossible_lengths_are_bad(void **state)
 {
-	static const uint32_t lengths[] = {0, 1, 2, 3, 0x40000000, INT32_MAX, (uint32_t)INT32_MAX + 1,
-		UINT32_MAX - 5, UINT32_MAX - 4, UINT32_MAX - 3, UINT32_MAX - 1, UINT32_MAX};
+	static const uint32_t lengths[] = {0, 1, 2, 3, 0x40000000, INT32_MAX,
+		(uint32_t)INT32_MAX + 1, UINT32_MAX - 5, UINT32_MAX - 4, UINT32_MAX - 3,
+		UINT32_MAX - 1, UINT32_MAX};
 
 	(void)state;
 	for (unsigned type = 0; type < 256; type++) {
@@ -77,9 +78,11 @@ static void impossible_lengths_are_bad(void **state)
 			struct frame frame;
 
 			put_head(head, (uint8_t)type, lengths[i]);
-			assert_int_equal(frame_read(frame_from_client, head, sizeof head, &frame), FRAME_BAD);
+			assert_int_equal(frame_read(frame_from_client, head, sizeof head, &frame),
+				FRAME_BAD);
 			assert_int_equal(frame.type, type);
-			assert_int_equal(frame_read(frame_from_server, head, sizeof head, &frame), FRAME_BAD);
+			assert_int_equal(frame_read(frame_from_server, head, sizeof head, &frame),
+				FRAME_BAD);
 		}
 	}
 }
@@ -106,7 +109,8 @@ static void unknown_types_are_bad(void **state)
 				if (is_listed(both[i], type))
 					continue;
 				put_head(head, (uint8_t)type, body + 4);
-				assert_int_equal(frame_read(both[i], head, sizeof head, &frame), FRAME_BAD);
+				assert_int_equal(
+					frame_read(both[i], head, sizeof head, &frame), FRAME_BAD);
 				assert_int_equal(frame.type, type);
 				assert_int_equal(frame.how, FRAME_UNKNOWN);
 			}
@@ -121,20 +125,24 @@ static void bounds_are_those_of_postgresql(void **state)
 	static const struct {
 		char type;
 		uint64_t most;
-	} client[] = {{'Q', 0x3ffffffe}, {'P', 0x3ffffffe}, {'B', 0x3ffffffe}, {'F', 0x3ffffffe}, {'d', 0x3ffffffe},
-		{'C', 10000}, {'D', 10000}, {'E', 10000}, {'H', 10000}, {'S', 10000}, {'X', 10000}, {'c', 10000},
-		{'f', 10000}};
+	} client[] = {{'Q', 0x3ffffffe}, {'P', 0x3ffffffe}, {'B', 0x3ffffffe}, {'F', 0x3ffffffe},
+		{'d', 0x3ffffffe}, {'C', 10000}, {'D', 10000}, {'E', 10000}, {'H', 10000},
+		{'S', 10000}, {'X', 10000}, {'c', 10000}, {'f', 10000}};
 	static const struct {
 		char type;
 		uint32_t exactly;
-	} server[] = {{'1', 4}, {'2', 4}, {'3', 4}, {'I', 4}, {'n', 4}, {'s', 4}, {'c', 4}, {'Z', 5}};
+	} server[] = {
+		{'1', 4}, {'2', 4}, {'3', 4}, {'I', 4}, {'n', 4}, {'s', 4}, {'c', 4}, {'Z', 5}};
 
 	(void)state;
 	for (size_t i = 0; i < array_len(client); i++)
-		assert_int_equal(frame_from_client[(uint8_t)client[i].type].most, client[i].most + 1);
+		assert_int_equal(
+			frame_from_client[(uint8_t)client[i].type].most, client[i].most + 1);
 	for (size_t i = 0; i < array_len(server); i++) {
-		assert_int_equal(frame_from_server[(uint8_t)server[i].type].least, server[i].exactly + 1);
-		assert_int_equal(frame_from_server[(uint8_t)server[i].type].most, server[i].exactly + 1);
+		assert_int_equal(
+			frame_from_server[(uint8_t)server[i].type].least, server[i].exactly + 1);
+		assert_int_equal(
+			frame_from_server[(uint8_t)server[i].type].most, server[i].exactly + 1);
 	}
 	/* the least that each has by its format */
 	assert_true(frame_from_client['Q'].least <= 1 + 4 + 1);
@@ -176,7 +184,9 @@ static void what_is_written_is_read(void **state)
 			put_head(expected, messages[i].type, bodies[j] + 4);
 			assert_memory_equal(written, expected, sizeof written);
 			assert_int_equal(frame_u32(written + 1), bodies[j] + 4);
-			assert_int_equal(frame_read(messages[i].rules, written, sizeof written, &frame), FRAME_DONE);
+			assert_int_equal(
+				frame_read(messages[i].rules, written, sizeof written, &frame),
+				FRAME_DONE);
 			assert_int_equal(frame.bytes, bodies[j] + FRAME_HEAD);
 		}
 	}
@@ -225,7 +235,8 @@ static void walk_on(struct walk *walk, const uint8_t *at, size_t len)
 	}
 }
 
-static size_t compose(uint8_t *bytes, struct rand *rand, struct frame *ret_frames, unsigned *ret_count)
+static size_t compose(
+	uint8_t *bytes, struct rand *rand, struct frame *ret_frames, unsigned *ret_count)
 {
 	size_t len = 0;
 
@@ -241,7 +252,8 @@ static size_t compose(uint8_t *bytes, struct rand *rand, struct frame *ret_frame
 			return len;
 		frame_write(bytes + len, m->type, body);
 		memset(bytes + len + FRAME_HEAD, 'Z', body); /* looks like a message itself */
-		ret_frames[(*ret_count)++] = (struct frame){m->type, (uint8_t)m->how, body + FRAME_HEAD};
+		ret_frames[(*ret_count)++] =
+			(struct frame){m->type, (uint8_t)m->how, body + FRAME_HEAD};
 		len += FRAME_HEAD + body;
 	}
 }

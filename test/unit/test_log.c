@@ -111,7 +111,10 @@ static char *text_message(char *line, const char *level)
 static uint32_t json_utf8(const uint8_t **at)
 {
 	const uint8_t *s = *at;
-	unsigned more = s[0] < 0x80 ? 0 : s[0] >= 0xC2 && s[0] < 0xE0 ? 1 : s[0] >= 0xE0 && s[0] < 0xF0 ? 2 : 3;
+	unsigned more = s[0] < 0x80           ? 0
+		: s[0] >= 0xC2 && s[0] < 0xE0 ? 1
+		: s[0] >= 0xE0 && s[0] < 0xF0 ? 2
+					      : 3;
 	uint32_t c = more == 0 ? s[0] : s[0] & (0x3FU >> more);
 
 	if (s[0] >= 0x80 && (s[0] < 0xC2 || s[0] > 0xF4))
@@ -121,7 +124,8 @@ static uint32_t json_utf8(const uint8_t **at)
 			fail_msg("half a character of UTF-8");
 		c = c << 6 | (s[i] & 0x3F);
 	}
-	if ((more == 2 && c < 0x800) || (more == 3 && (c < 0x10000 || c > 0x10FFFF)) || (c >= 0xD800 && c < 0xE000))
+	if ((more == 2 && c < 0x800) || (more == 3 && (c < 0x10000 || c > 0x10FFFF)) ||
+		(c >= 0xD800 && c < 0xE000))
 		fail_msg("U+%X is not encoded like this", c);
 	*at = s + more + 1;
 	return c;
@@ -254,7 +258,8 @@ static void control_characters_do_not_break_a_line(void **state)
 			if (style == LOG_JSON)
 				assert_string_equal(json_message(line, "INFO", 0), said);
 			else
-				assert_string_equal(text_message(line, "INFO"), is_control ? space : said);
+				assert_string_equal(
+					text_message(line, "INFO"), is_control ? space : said);
 			assert_null(next_line(&at));
 		}
 	}
@@ -278,8 +283,8 @@ static void utf8_stays_what_it_is(void **state)
 /* Names come from clients. What is not UTF-8 must not make the line something else than JSON (RFC 8259, 8.1). */
 static void json_is_utf8_whatever_was_said(void **state)
 {
-	static const char *const said[] = {"user \"\xFF\" does not exist", "cut \xC3", "\xE2\x82", "\x80", "\xC0\xAF",
-		"\xED\xA0\x80", "\xF4\x90\x80\x80"};
+	static const char *const said[] = {"user \"\xFF\" does not exist", "cut \xC3", "\xE2\x82",
+		"\x80", "\xC0\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80"};
 
 	(void)state;
 	world.log.style = LOG_JSON;
@@ -346,7 +351,8 @@ static void long_lines_are_cut(void **state)
 /* A line of any length whose content follows from its number. */
 static void say(struct core *core, uint32_t number)
 {
-	static const char dots[] = "................................................................................";
+	static const char dots[] =
+		"................................................................................";
 	unsigned len = number * 7919 % (sizeof dots - 1);
 
 	log_info(core, "line %u %.*s.", number, (int)len, dots);
@@ -493,14 +499,17 @@ static unsigned drain_as_control(void)
 	unsigned slept = 0;
 
 	while (atomic_load(&writers_left) > 0 || log_pending(&world.log)) {
-		struct pollfd ready = {.fd = world.boxes.members[CONTROL].wake_fd, .events = POLLIN};
+		struct pollfd ready = {
+			.fd = world.boxes.members[CONTROL].wake_fd, .events = POLLIN};
 		uint64_t wakes;
 
 		mailbox_receive(core);
 		log_drain(&world.log);
-		if (mailbox_sleep(core) && !log_pending(&world.log) && atomic_load(&writers_left) > 0) {
+		if (mailbox_sleep(core) && !log_pending(&world.log) &&
+			atomic_load(&writers_left) > 0) {
 			slept++;
-			assert_int_equal(poll(&ready, 1, WOKEN_MS_MAX), 1); /* or a wake-up is lost */
+			assert_int_equal(
+				poll(&ready, 1, WOKEN_MS_MAX), 1); /* or a wake-up is lost */
 		}
 		mailbox_awake(core);
 		if (poll(&ready, 1, 0) == 1)
@@ -522,7 +531,8 @@ static void threads_mix_lines_not_bytes(void **state)
 	for (unsigned i = 0; i < WRITERS; i++) {
 		writers[i].core = &cores[i];
 		cores[i].wake = wake_by_eventfd;
-		assert_int_equal(pthread_create(&writers[i].thread, NULL, write_lines, &writers[i]), 0);
+		assert_int_equal(
+			pthread_create(&writers[i].thread, NULL, write_lines, &writers[i]), 0);
 	}
 	assert_true(drain_as_control() > 0);
 	for (unsigned i = 0; i < WRITERS; i++)

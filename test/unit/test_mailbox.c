@@ -219,8 +219,10 @@ static bool member_send(struct member *member)
 	for (unsigned to = 0; to < member->peers; to++) {
 		uint64_t burst = rand_below(&member->core.rand, 4);
 
-		for (; to != member->core.index && member->sent[to] < member->count && burst > 0; burst--) {
-			struct letter letter = {.kind = LETTER_CANCEL, .number = member->sent[to],
+		for (; to != member->core.index && member->sent[to] < member->count && burst > 0;
+			burst--) {
+			struct letter letter = {.kind = LETTER_CANCEL,
+				.number = member->sent[to],
 				.a = member + ((ptrdiff_t)to - (ptrdiff_t)member->core.index)};
 
 			if (mailbox_send(&member->core, to, &letter) != 0)
@@ -280,7 +282,8 @@ static void exchange(unsigned peers, uint32_t count)
 		members[i].count = count;
 	}
 	for (unsigned i = 0; i < peers; i++)
-		assert_int_equal(pthread_create(&members[i].thread, NULL, member_run, &members[i]), 0);
+		assert_int_equal(
+			pthread_create(&members[i].thread, NULL, member_run, &members[i]), 0);
 	for (unsigned i = 0; i < peers; i++)
 		assert_int_equal(pthread_join(members[i].thread, NULL), 0);
 	for (unsigned i = 0; i < peers; i++) {
@@ -368,7 +371,8 @@ static void no_wake_up_is_lost(void **state)
 		players[i].rounds = 50000;
 	}
 	for (unsigned i = 0; i < 2; i++)
-		assert_int_equal(pthread_create(&players[i].thread, NULL, player_run, &players[i]), 0);
+		assert_int_equal(
+			pthread_create(&players[i].thread, NULL, player_run, &players[i]), 0);
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(pthread_join(players[i].thread, NULL), 0);
 	for (unsigned i = 0; i < 2; i++) {

@@ -14,8 +14,8 @@
 static void the_generator_is_xoshiro(void **state)
 {
 	static const uint64_t expected[] = {11520U, 0U, 1509978240U, 1215971899390074240U,
-		1216172134540287360U, 607988272756665600U, 16172922978634559625U, 8476171486693032832U,
-		10595114339597558777U, 2904607092377533576U};
+		1216172134540287360U, 607988272756665600U, 16172922978634559625U,
+		8476171486693032832U, 10595114339597558777U, 2904607092377533576U};
 	struct rand rand = {{1, 2, 3, 4}};
 
 	(void)state;
@@ -75,7 +75,8 @@ static void secure_fills_exactly(void **state)
 {
 	(void)state;
 	for (size_t len = 0; len <= 40; len++) {
-		uint8_t *bytes = malloc(len + 1), *ones = calloc(1, len + 1), *zeros = calloc(1, len + 1);
+		uint8_t *bytes = malloc(len + 1), *ones = calloc(1, len + 1),
+			*zeros = calloc(1, len + 1);
 
 		bytes[len] = 0x5A;
 		for (unsigned i = 0; i < 100; i++) {

@@ -19,7 +19,8 @@ static uint8_t next_message(const struct rows *rows, size_t *at, struct reader *
 {
 	struct frame frame = {0};
 
-	assert_int_equal(frame_read(frame_from_server, rows->bytes + *at, rows->len - *at, &frame), FRAME_DONE);
+	assert_int_equal(frame_read(frame_from_server, rows->bytes + *at, rows->len - *at, &frame),
+		FRAME_DONE);
 	assert_true(frame.bytes <= rows->len - *at);
 	reader_init(ret_body, rows->bytes + *at + FRAME_HEAD, frame.bytes - FRAME_HEAD);
 	*at += frame.bytes;
@@ -41,8 +42,8 @@ static void assert_cell(struct reader *row, const char *expected)
 
 static void columns_are_described(void **state)
 {
-	static const struct rows_column columns[] = {
-		{"name", ROWS_TEXT}, {"", ROWS_INT4}, {"h\xC3\xA4", ROWS_INT8}, {"avg", ROWS_NUMERIC}};
+	static const struct rows_column columns[] = {{"name", ROWS_TEXT}, {"", ROWS_INT4},
+		{"h\xC3\xA4", ROWS_INT8}, {"avg", ROWS_NUMERIC}};
 	static const uint32_t oids[] = {25, 23, 20, 1700}; /* pg_type.dat */
 	static const int16_t widths[] = {-1, 4, 8, -1};
 	struct rows rows = {0};
@@ -206,8 +207,9 @@ static void faults_are_read_as_faults(void **state)
 		size_t start = at;
 
 		assert_int_equal(next_message(&rows, &at, &body), i % 2 ? 'N' : 'E');
-		assert_int_equal(
-			fault_read(rows.bytes + start + FRAME_HEAD, at - start - FRAME_HEAD, &fields), 0);
+		assert_int_equal(fault_read(rows.bytes + start + FRAME_HEAD,
+					 at - start - FRAME_HEAD, &fields),
+			0);
 		assert_string_equal(fields.severity, faults[i].severity);
 		assert_string_equal(fields.sqlstate, faults[i].sqlstate);
 		assert_memory_equal(fields.message, faults[i].message, strlen(fields.message));

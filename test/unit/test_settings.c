@@ -92,7 +92,13 @@ static void equal_sets_are_one(void **state)
 static void others_are_others(void **state)
 {
 	struct settings *sets[] = {
-		SHARE("a=1"), SHARE("a=2"), SHARE("b=1"), SHARE("a=1", "b=1"), SHARE("a=1", "b=2"), SHARE("a="), share((const char *const[]){NULL}),
+		SHARE("a=1"),
+		SHARE("a=2"),
+		SHARE("b=1"),
+		SHARE("a=1", "b=1"),
+		SHARE("a=1", "b=2"),
+		SHARE("a="),
+		share((const char *const[]){NULL}),
 		SHARE("A=1 "),
 	};
 
@@ -191,12 +197,14 @@ static void read_quoted(struct lexer *lexer, char quote, char *ret)
 			if (lexer->at < lexer->end && *lexer->at >= '0' && *lexer->at <= '7') {
 				unsigned code = 0;
 
-				for (unsigned i = 0; i < 3 && *lexer->at >= '0' && *lexer->at <= '7'; i++)
+				for (unsigned i = 0;
+					i < 3 && *lexer->at >= '0' && *lexer->at <= '7'; i++)
 					code = code << 3 | (unsigned)(*lexer->at++ - '0');
 				*ret++ = (char)code;
 				continue;
 			}
-			assert_true(is_at(lexer, '\\') || is_at(lexer, '\'')); /* no other escape is ours */
+			assert_true(is_at(lexer, '\\') ||
+				is_at(lexer, '\'')); /* no other escape is ours */
 		}
 		memcpy(ret, lexer->at, len);
 		ret += len;
@@ -236,7 +244,8 @@ static void read_set_configs(struct lexer *lexer, struct effect *effect)
 	}
 }
 
-static void read_query(const uint8_t *bytes, size_t len, character_len *character, struct effect *effect)
+static void read_query(
+	const uint8_t *bytes, size_t len, character_len *character, struct effect *effect)
 {
 	struct lexer lexer = {bytes, bytes + len, character};
 	static char name[QUERY_MAX];
@@ -255,7 +264,8 @@ static void read_query(const uint8_t *bytes, size_t len, character_len *characte
 }
 
 /* Composes the query and gives its text; checks that it is one whole Query message. */
-static const uint8_t *compose(const struct settings *present, const struct settings *wanted, size_t *ret_len)
+static const uint8_t *compose(
+	const struct settings *present, const struct settings *wanted, size_t *ret_len)
 {
 	static uint8_t bytes[QUERY_MAX];
 	struct chain chain = {0};
@@ -271,7 +281,8 @@ static const uint8_t *compose(const struct settings *present, const struct setti
 	assert_int_equal(frame.type, 'Q');
 	assert_int_equal(frame.bytes, len);
 	*ret_len = len - FRAME_HEAD - 1;
-	assert_int_equal(strlen((char *)bytes + FRAME_HEAD), *ret_len); /* the only NUL is the last byte */
+	assert_int_equal(
+		strlen((char *)bytes + FRAME_HEAD), *ret_len); /* the only NUL is the last byte */
 	return bytes + FRAME_HEAD;
 }
 
@@ -284,7 +295,8 @@ static bool is_reset(const struct effect *effect, const char *name)
 }
 
 /* The query changes `present` to `wanted`, and nothing else. */
-static void assert_turns(const struct settings *present, const struct settings *wanted, character_len *character)
+static void assert_turns(
+	const struct settings *present, const struct settings *wanted, character_len *character)
 {
 	struct effect effect;
 	unsigned resets = 0, changes = 0;
@@ -344,8 +356,9 @@ static void the_query_says_what_is_to_change(void **state)
 
 static void quotes_and_backslashes_stay_inside(void **state)
 {
-	static const char *const texts[] = {"", "'", "''", "\\", "\\\\", "\\'", "'\\", "\\''", "x'); DROP TABLE t; --", "\\'); --",
-		"E'x'", "\"", "\"\"", "$$", "$1", ";", "\n", "--", "/*", "\\n", "\\0", "\\x41", "\\u0041", "a\\", "%s%n"};
+	static const char *const texts[] = {"", "'", "''", "\\", "\\\\", "\\'", "'\\", "\\''",
+		"x'); DROP TABLE t; --", "\\'); --", "E'x'", "\"", "\"\"", "$$", "$1", ";", "\n",
+		"--", "/*", "\\n", "\\0", "\\x41", "\\u0041", "a\\", "%s%n"};
 	struct settings *nothing = share((const char *const[]){NULL});
 
 	(void)state;
@@ -373,8 +386,9 @@ static void random_text(struct rand *rand, char *text, size_t len, bool is_ascii
 
 	for (size_t i = 0; i < len; i++) {
 		do
-			text[i] = rand_below(rand, 3) ? (char)rand_next(rand)
-						      : favourites[rand_below(rand, sizeof favourites - 1)];
+			text[i] = rand_below(rand, 3)
+				? (char)rand_next(rand)
+				: favourites[rand_below(rand, sizeof favourites - 1)];
 		while (text[i] == '\0' || (is_ascii && (text[i] & 0x80)));
 	}
 	text[len] = '\0';
@@ -393,7 +407,8 @@ static struct settings *random_settings(struct rand *rand)
 		if (rand_below(rand, 3) == 0)
 			random_text(rand, value, 0, false); /* often the same */
 		else
-			random_text(rand, value, rand_below(rand, rand_below(rand, 30) ? 8 : sizeof value), false);
+			random_text(rand, value,
+				rand_below(rand, rand_below(rand, 30) ? 8 : sizeof value), false);
 		params_set(&params, name, value);
 	}
 	settings = settings_share(&pool, &params);
@@ -422,7 +437,8 @@ static void any_bytes_stay_inside(void **state)
 static void any_bytes_stay_inside_in_every_client_encoding(void **state)
 {
 	static character_len *const encodings[] = {sjis, gbk};
-	static const char *const values[] = {"\x83\x5C", "\x83\x5C'", "\x83\\');SELECT 'here', ('", "\x95\x5C\x95\x5C"};
+	static const char *const values[] = {
+		"\x83\x5C", "\x83\x5C'", "\x83\\');SELECT 'here', ('", "\x95\x5C\x95\x5C"};
 	struct settings *nothing = share((const char *const[]){NULL});
 
 	(void)state;

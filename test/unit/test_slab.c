@@ -66,7 +66,8 @@ static void a_freed_object_has_lost_its_name(void **state)
 
 static void any_numbers_may_be_asked_for(void **state)
 {
-	static const uint32_t numbers[] = {0, 1, 2, 63, 64, 65, 127, 128, 1 << 20, INT32_MAX, UINT32_MAX - 1, UINT32_MAX};
+	static const uint32_t numbers[] = {
+		0, 1, 2, 63, 64, 65, 127, 128, 1 << 20, INT32_MAX, UINT32_MAX - 1, UINT32_MAX};
 	struct slab slab;
 	void *object;
 
@@ -168,7 +169,8 @@ static void assert_slab_holds(const struct model *model, const struct slab *slab
 
 	assert_int_equal(slab->live, model->count);
 	for (unsigned i = 0; i < model->count; i++) {
-		assert_ptr_equal(slab_get(slab, model->index[i], model->generation[i]), model->object[i]);
+		assert_ptr_equal(
+			slab_get(slab, model->index[i], model->generation[i]), model->object[i]);
 		assert_int_equal(model->object[i]->stamp, model->stamp[i]);
 	}
 	while (slab_next(slab, &at))

@@ -22,7 +22,8 @@ static void queue_init(struct spsc *queue, uint32_t position)
 	queue->head_seen = queue->tail_seen = position;
 }
 
-static const uint32_t positions[] = {0, 1, 5, INT32_MAX, UINT32_MAX - 300, UINT32_MAX - 2, UINT32_MAX};
+static const uint32_t positions[] = {
+	0, 1, 5, INT32_MAX, UINT32_MAX - 300, UINT32_MAX - 2, UINT32_MAX};
 
 static void it_fills_and_empties_in_order(void **state)
 {
@@ -39,7 +40,8 @@ static void it_fills_and_empties_in_order(void **state)
 					uint32_t slot = spsc_reserve(&queue, size);
 
 					assert_true(slot < size);
-					assert_int_equal(spsc_reserve(&queue, size), slot); /* until it is published */
+					assert_int_equal(spsc_reserve(&queue, size),
+						slot); /* until it is published */
 					values[slot] = n;
 					spsc_publish(&queue);
 				}
@@ -48,7 +50,8 @@ static void it_fills_and_empties_in_order(void **state)
 					uint32_t slot = spsc_peek(&queue, size);
 
 					assert_true(slot < size);
-					assert_int_equal(spsc_peek(&queue, size), slot); /* until it is released */
+					assert_int_equal(spsc_peek(&queue, size),
+						slot); /* until it is released */
 					assert_int_equal(values[slot], n);
 					spsc_release(&queue);
 				}

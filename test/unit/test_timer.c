@@ -31,7 +31,7 @@ static struct {
 	uint64_t turn;
 	uint64_t last_due_ns; /* of the last that fired in this turn and was set before it */
 	struct model_timer timers[TIMERS];
-	bool is_busy;         /* what fires sets and stops timers */
+	bool is_busy; /* what fires sets and stops timers */
 } model;
 
 static void model_set(struct model_timer *timer, int64_t delay_ms)
@@ -164,7 +164,8 @@ static uint64_t random_advance_ns(void)
 	case 1:
 		return NS_PER_MS * (1 + rand_below(&model.rand, 100));
 	case 2:
-		return rand_next(&model.rand) >> (9 + rand_below(&model.rand, 50)); /* up to a year */
+		return rand_next(&model.rand) >>
+			(9 + rand_below(&model.rand, 50)); /* up to a year */
 	case 3:
 		return NS_PER_MS << rand_below(&model.rand, 32);
 	case 4: {

@@ -8,6 +8,8 @@ import pytest
 import wireclient
 from wireclient import FLUSH, SYNC, bind, copy_data, copy_fail, execute, message, parse, query
 
+pytestmark = pytest.mark.pgring_only
+
 COPY_DONE = message(b"c")
 JUNK = copy_data(b"y" * 50000)  # outside of COPY the server reads and ignores it, which takes a while
 
