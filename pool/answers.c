@@ -118,11 +118,14 @@ static bool answers_tag_is_dirt(const char *tag, size_t len)
 
 static void answers_command_complete(struct server *server, const uint8_t *at, size_t len)
 {
-	if (answers_tag_is_dirt((const char *)at + FRAME_HEAD, len - FRAME_HEAD))
+	struct pending *pending = &server->pending;
+	bool is_ours = pending_head(pending).flags & PENDING_HIDDEN;
+
+	if (!is_ours && answers_tag_is_dirt((const char *)at + FRAME_HEAD, len - FRAME_HEAD))
 		server->dirt |= SERVER_DIRT_SESSION;
-	pending_copied(&server->pending);
-	if (pending_head_kind(&server->pending) == PENDING_EXECUTE)
-		pending_pop(&server->pending);
+	pending_copied(pending);
+	if (pending_head_kind(pending) == PENDING_EXECUTE)
+		pending_pop(pending);
 }
 
 /* An error that ends the session: what it says goes to the client from here. */
@@ -134,6 +137,18 @@ static void answers_fatal(
 
 	if (server->lease)
 		lease_lose(core, server, &fault);
+	server_close(core, server, fields->message);
+}
+
+/* A query of pgring's own failed: the client's settings, without which its request must not run, or the cleaning. */
+static void answers_hidden_error(
+	struct core *core, struct server *server, const struct fault_fields *fields)
+{
+	if (server->lease) {
+		answers_fatal(core, server, fields);
+		return;
+	}
+	core_count(core, METRIC_force_closed);
 	server_close(core, server, fields->message);
 }
 
@@ -163,9 +178,8 @@ static void answers_error(struct core *core, struct server *server, const struct
 	if (unlikely(head.flags & PENDING_REFUSED) && server->lease)
 		server->lease->events->refused(
 			core, server->lease, head.flags >> PENDING_REASON_SHIFT);
-	if (unlikely(head.flags & PENDING_HIDDEN) && server->lease) {
-		/* Its settings: what follows would run without them. */
-		answers_fatal(core, server, &fields);
+	if (unlikely(head.flags & PENDING_HIDDEN) && head.kind == PENDING_QUERY) {
+		answers_hidden_error(core, server, &fields);
 		return;
 	}
 	if (unlikely(server->pending.is_doubtful)) {
@@ -262,13 +276,10 @@ static bool answers_is_unasked(uint8_t type)
 		type == SERVER_PARAMETER_STATUS || type == SERVER_ERROR;
 }
 
-static bool answers_may_come(struct core *core, struct server *server, const struct frame *frame)
+static bool answers_may_come(const struct server *server, const struct frame *frame)
 {
-	if (likely(frame->how != FRAME_OWN &&
-		    (!pending_empty(&server->pending) || answers_is_unasked(frame->type))))
-		return true;
-	answers_broken(core, server, "a message that nobody asked for");
-	return false;
+	return likely(frame->how != FRAME_OWN &&
+		(!pending_empty(&server->pending) || answers_is_unasked(frame->type)));
 }
 
 /* Deals with a frame whose first `len` bytes are at `at`, after what is for the client has been passed on.
@@ -330,8 +341,10 @@ static ptrdiff_t answers_gather(
 			answers_gather_more(server, answers_need(&frame));
 			continue;
 		}
-		if (!answers_may_come(core, server, &frame))
+		if (!answers_may_come(server, &frame)) {
+			answers_broken(core, server, "a message that nobody asked for");
 			return -1;
+		}
 		hidden = answers_hides(server, frame.type);
 		n = gather->have;
 		gather->have = 0; /* before the frame is dealt with: it may set the server free */
@@ -382,6 +395,7 @@ static void answers_span(struct core *core, struct server *server, const struct 
 		}
 		found = frame_read(frame_from_server, at, (size_t)(end - at), &frame);
 		if (unlikely(found == FRAME_BAD)) {
+			answers_pass(core, server, span, run, at);
 			answers_broken(
 				core, server, "an unknown message, or one of impossible length");
 			return;
@@ -395,8 +409,11 @@ static void answers_span(struct core *core, struct server *server, const struct 
 				return;
 			break;
 		}
-		if (unlikely(!answers_may_come(core, server, &frame)))
+		if (unlikely(!answers_may_come(server, &frame))) {
+			answers_pass(core, server, span, run, at);
+			answers_broken(core, server, "a message that nobody asked for");
 			return;
+		}
 		n = (uint32_t)(end - at) < frame.bytes ? (uint32_t)(end - at) : frame.bytes;
 		server->left = frame.bytes - n;
 		if (unlikely(answers_hides(server, frame.type))) {

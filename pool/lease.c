@@ -238,7 +238,7 @@ void lease_lose(struct core *core, struct server *server, const struct fault *fa
 	struct lease_loss loss = {
 		.fault = fault,
 		.pending = &server->pending,
-		.is_mid_message = server->left > 0 && !server->hides_rest,
+		.is_mid_message = lease_is_mid_message(server->lease),
 		.status = server->status,
 	};
 	struct lease *lease = server->lease;

@@ -79,6 +79,12 @@ void lease_abandon(struct core *core, struct lease *lease);
 
 /* Whether the server can take no more at present; unblocked() tells when it can. */
 bool lease_is_blocked(struct core *core, struct lease *lease);
+/* Whether the client has got the beginning of a message, and not yet its end: nothing else may be said to it. */
+static inline bool lease_is_mid_message(const struct lease *lease)
+{
+	return lease->state == LEASE_HELD && lease->server->left > 0 && !lease->server->hides_rest;
+}
+
 /* Makes a server that owes too many answers send them: it may keep them until a Sync that is not coming. After the client's
  * requests so far have been appended. */
 void lease_hurry(struct core *core, struct lease *lease);

@@ -94,6 +94,8 @@ void pending_copy_in(struct pending *pending)
 		if (pending_at(pending, 1)->flags & PENDING_AFTER_DATA)
 			pending->is_doubtful = true;
 		pending_remove(pending, 1);
+		if (next == PENDING_SYNC && pending->count == 1)
+			pending->is_open = pending_is_extended(pending_head_kind(pending));
 		if (next == PENDING_COPY_END)
 			return; /* this copy's end is on its way already */
 	}
@@ -107,16 +109,17 @@ void pending_reset(struct pending *pending)
 	pending->has_data = pending->is_doubtful = false;
 }
 
-bool pending_owes_ready(const struct pending *pending)
+unsigned pending_readies(const struct pending *pending)
 {
+	unsigned count = 0;
+
 	for (uint32_t i = 0; i < pending->count; i++) {
 		struct pending_entry entry =
 			pending->entries[(pending->first + i) & (LIMIT_PENDING - 1)];
 
-		if (!(entry.flags & PENDING_HIDDEN) &&
+		count += !(entry.flags & PENDING_HIDDEN) &&
 			(entry.kind == PENDING_QUERY || entry.kind == PENDING_FUNCTION ||
-				entry.kind == PENDING_SYNC))
-			return true;
+				entry.kind == PENDING_SYNC);
 	}
-	return false;
+	return count;
 }

@@ -90,8 +90,8 @@ void pending_copied(struct pending *pending);
 /* CopyInResponse for the head: the Syncs that the copy swallows are dropped. */
 void pending_copy_in(struct pending *pending);
 
-/* Whether a ReadyForQuery is owed to the client. */
-bool pending_owes_ready(const struct pending *pending);
+/* How many ReadyForQuery are owed to the client. */
+unsigned pending_readies(const struct pending *pending);
 
 /* Forgets everything. */
 void pending_reset(struct pending *pending);

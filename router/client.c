@@ -232,7 +232,9 @@ void client_fatal(struct core *core, struct client *client, const struct fault *
 	if (client->state == CLIENT_CLOSING)
 		return;
 	fatal.severity = "FATAL";
-	client_say(core, client, &fatal);
+	/* in the middle of a server's message, it would be taken for the rest of that */
+	if (!client->pool || !lease_is_mid_message(&client->lease))
+		client_say(core, client, &fatal);
 	client_close(core, client, fault->message);
 }
 

@@ -207,7 +207,7 @@ static void relay_leave(struct core *core, struct client *client)
 
 	client->is_leaving = true;
 	if (lease->state == LEASE_HELD && !pending_empty(&lease->server->pending)) {
-		if (!pending_owes_ready(&lease->server->pending))
+		if (pending_readies(&lease->server->pending) == 0)
 			lease_watch(core, lease); /* a batch without Sync */
 		return;
 	}
@@ -240,7 +240,7 @@ static enum relay_verdict relay_decide(
 	if (unlikely(relay_breaks_copy(core, client, message->frame.type)))
 		return RELAY_END;
 	if (unlikely(client->skips) && message->frame.type != CLIENT_SYNC &&
-		message->frame.type != CLIENT_TERMINATE)
+		message->frame.how != FRAME_OWN)
 		return RELAY_DROP;
 	switch (message->frame.type) {
 	case CLIENT_QUERY:
@@ -545,10 +545,12 @@ void client_relay_resume(struct core *core, struct client *client)
 void client_relay_fail(struct core *core, struct client *client, const struct fault *fault)
 {
 	uint8_t type = 0;
+	struct fault error = *fault;
 
+	error.severity = "ERROR";
 	client->is_waiting = false;
 	chain_peek(&client->in, &type, 1);
-	client_say(core, client, fault);
+	client_say(core, client, &error);
 	if (type == CLIENT_QUERY || type == CLIENT_FUNCTION_CALL)
 		client_say_ready(core, client, 'I');
 	else
@@ -686,6 +688,10 @@ static void relay_answer_for(
 				in_failed_batch = true;
 		}
 	}
+	if (loss->pending->count == 0 && loss->pending->is_open && !in_failed_batch) {
+		client_say(core, client, &fault);
+		in_failed_batch = true;
+	}
 	client->skips = in_failed_batch;
 }
 
@@ -693,9 +699,15 @@ static void relay_lost(struct core *core, struct lease *lease, const struct leas
 {
 	struct client *client = relay_client(lease);
 
-	/* What a session or a transaction had on its server is gone: to go on would be a lie. */
+	if (loss->is_mid_message) {
+		client_close(core, client,
+			loss->fault->message); /* it could not tell an error from the rest */
+		return;
+	}
+	/* What a session or a transaction had on its server is gone, and what was sent behind the lost request may rely on it:
+	 * to go on would be a lie. */
 	if (client->state == CLIENT_SETTLING || lease->keeps || loss->status != 'I' ||
-		loss->is_mid_message) {
+		pending_readies(loss->pending) > 1 || client->in.bytes > 0) {
 		client_fatal(core, client, loss->fault);
 		return;
 	}

@@ -483,6 +483,15 @@ class Pooler:
         with open("/proc/%d/status" % self.pid) as file:
             return int(next(line for line in file if line.startswith("VmRSS:")).split()[1])
 
+    def cpu_ns_of_threads(self):
+        """{thread id: nanoseconds on a CPU}"""
+        folder = "/proc/%d/task" % self.pid
+        used = {}
+        for thread in os.listdir(folder):
+            with open("%s/%s/schedstat" % (folder, thread)) as file:
+                used[thread] = int(file.read().split()[0])
+        return used
+
     def cpu_seconds(self):
         with open("/proc/%d/stat" % self.pid) as file:
             fields = file.read().rsplit(")", 1)[1].split()

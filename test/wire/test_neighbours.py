@@ -12,6 +12,7 @@ pytestmark = pytest.mark.pgring_only
 
 COPY_DONE = message(b"c")
 JUNK = copy_data(b"y" * 50000)  # outside of COPY the server reads and ignores it, which takes a while
+FLUSHES = FLUSH * 20000  # so do these
 
 
 @pytest.fixture
@@ -57,9 +58,12 @@ ONE, BAD = copy_data(b"1\n"), copy_data(b"not a number\n")
 
 # A COPY that fails before it has read anything. PostgreSQL then answers a Sync that one that reads would have swallowed, and
 # what comes first looks the same in both cases.
-@rows(simple=VIEW + JUNK * 3 + SYNC,
+@rows(simple=VIEW + FLUSHES + SYNC,
+      extended=VIEW_EXTENDED + FLUSHES + SYNC,
+      extended_done=VIEW_EXTENDED + FLUSHES + SYNC + COPY_DONE + SYNC,
+      simple_data=VIEW + JUNK * 3 + SYNC,
       simple_two=VIEW + JUNK * 3 + SYNC + COPY_DONE + query("SELECT 'not yours'"),
-      extended=VIEW_EXTENDED + JUNK * 3 + SYNC,
+      extended_data=VIEW_EXTENDED + JUNK * 3 + SYNC,
       extended_two=VIEW_EXTENDED + JUNK * 3 + SYNC + COPY_DONE + JUNK * 3 + SYNC,
       extended_query=VIEW_EXTENDED + JUNK * 3 + SYNC + COPY_DONE + query("SELECT 'not yours'"))
 def test_a_sync_behind_a_copy_that_fails_at_once(one, said):

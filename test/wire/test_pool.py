@@ -780,6 +780,19 @@ def test_1000_clients_on_20_servers(pooler, postgres):
     assert len(postgres.server_pids(USER)) <= 20
 
 
+@pytest.mark.pgring_only
+def test_clients_are_spread_over_the_cores(pooler):
+    """40 equal clients: no core does much more than its share of the work."""
+    one = pooler(default_pool_size=8, workers=2)
+    wires = crowd.all_connected(one, 40)
+    crowd.ask_all(wires, "SELECT 1")
+    before = one.cpu_ns_of_threads()
+    for _ in range(30):
+        crowd.ask_all(wires, "SELECT {i}")
+    used = sorted((ns - before.get(thread, 0) for thread, ns in one.cpu_ns_of_threads().items()), reverse=True)
+    assert used[1] > used[0] * 0.4, "the busiest threads worked %d and %d us" % (used[0] // 1000, used[1] // 1000)
+
+
 def test_everybody_gets_the_own_answers(pooler):
     """Many clients, few servers, answers that carry the name of the one who asked."""
     one = pooler(default_pool_size=3, workers=4)
