@@ -367,7 +367,7 @@ static void service_set_admin_password(struct service *service)
 	if (service->admin_password_used)
 		return;
 	rand_secure(bytes, sizeof bytes);
-	strcpy(service->admin_password, "_pgring_");
+	memcpy(service->admin_password, "_pgring_", 8);
 	for (size_t i = 0; i < sizeof bytes; i++)
 		service->admin_password[8 + i] = letters[bytes[i] % (sizeof letters - 1)];
 	service->admin_password_used = service->admin_password;

@@ -127,7 +127,28 @@ void log_line(struct core *core, enum log_level level, const char *format, ...)
 		core->wake(core, core->world->control);
 }
 
-/* Escapes for JSON; control characters of text lines become spaces so that a line stays a line. */
+/* Bytes of the UTF-8 character at `at` (RFC 3629), or 0 if there is none. */
+static size_t log_character(const unsigned char *at, size_t len)
+{
+	size_t n = at[0] < 0x80                 ? 1
+		: at[0] >= 0xc2 && at[0] < 0xe0 ? 2
+		: (at[0] & 0xf0) == 0xe0        ? 3
+		: at[0] >= 0xf0 && at[0] < 0xf5 ? 4
+						: 0;
+
+	if (n == 0 || n > len)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+	if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
+		(at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+/* Escapes for JSON, where what is not UTF-8 becomes the replacement character; control characters of text lines become spaces so
+ * that a line stays a line. */
 static size_t log_escape(char *target, size_t size, const char *source, size_t len, bool json)
 {
 	size_t used = 0;
@@ -143,6 +164,17 @@ static size_t log_escape(char *target, size_t size, const char *source, size_t l
 				used += (size_t)snprintf(target + used, size - used, "\\u%04x", c);
 			else
 				target[used++] = ' ';
+		} else if (json && c >= 0x80) {
+			size_t n = log_character((const unsigned char *)source + i, len - i);
+
+			if (n == 0) {
+				memcpy(target + used, "\xef\xbf\xbd", 3); /* U+FFFD */
+				used += 3;
+			} else {
+				memcpy(target + used, source + i, n);
+				used += n;
+				i += n - 1;
+			}
 		} else {
 			target[used++] = (char)c;
 		}

@@ -76,20 +76,19 @@ int mailbox_send(struct core *core, unsigned to, const struct letter *letter)
 unsigned mailbox_receive(struct core *core)
 {
 	struct mailboxes *boxes = &core->world->boxes;
+	/* what a handler writes to its own core is for the next turn */
+	uint32_t own = spsc_waiting(&mailbox_pair(boxes, core->index, core->index)->queue);
 	unsigned received = 0;
 
 	for (unsigned from = 0; from < boxes->member_count; from++) {
 		struct mailbox_pair *pair = mailbox_pair(boxes, from, core->index);
-		uint32_t slot;
+		/* No more than is there now: a member that writes as fast as we read must not hold the turn. */
+		uint32_t waiting = from == core->index ? own : spsc_waiting(&pair->queue);
 
-		/* No more than a queue's worth: a member that writes faster than we read must not hold the turn. */
-		for (unsigned i = 0; i < LIMIT_MAILBOX; i++) {
-			struct letter letter;
+		for (; waiting > 0; waiting--) {
+			uint32_t slot = spsc_peek(&pair->queue, LIMIT_MAILBOX);
+			struct letter letter = pair->letters[slot];
 
-			slot = spsc_peek(&pair->queue, LIMIT_MAILBOX);
-			if (slot == UINT32_MAX)
-				break;
-			letter = pair->letters[slot];
 			spsc_release(&pair->queue);
 			CHECK(letter.kind < LETTER_COUNT && core->handlers[letter.kind]);
 			core->handlers[letter.kind](core, &letter);

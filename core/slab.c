@@ -16,6 +16,7 @@ int slab_init(struct slab *slab, size_t object_bytes, uint32_t limit)
 {
 	memset(slab, 0, sizeof *slab);
 	slab->slot_bytes = sizeof(struct slab_slot) + ((object_bytes + 15) & ~(size_t)15);
+	slab->limit = limit;
 	slab->chunk_limit = (limit + SLAB_CHUNK_SLOTS - 1) / SLAB_CHUNK_SLOTS;
 	slab->first_free = SLAB_NONE;
 	slab->chunks = calloc(slab->chunk_limit, sizeof *slab->chunks);
@@ -58,7 +59,7 @@ void *slab_alloc(struct slab *slab)
 {
 	struct slab_slot *slot;
 
-	if (slab->first_free == SLAB_NONE && !slab_grow(slab))
+	if (slab->live == slab->limit || (slab->first_free == SLAB_NONE && !slab_grow(slab)))
 		return NULL;
 	slot = slab_slot_at(slab, slab->first_free);
 	CHECK(!slot->live);

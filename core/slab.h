@@ -20,6 +20,7 @@ struct slab_slot {
 struct slab {
 	char **chunks;
 	size_t slot_bytes; /* head included */
+	uint32_t limit;
 	uint32_t chunk_count, chunk_limit;
 	uint32_t first_free;
 	uint32_t live;

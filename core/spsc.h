@@ -40,6 +40,14 @@ static inline void spsc_publish(struct spsc *queue)
 	atomic_store_explicit(&queue->tail, (uint32_t)(tail + 1), memory_order_release);
 }
 
+/* How many entries wait to be read. Consumer. */
+static inline uint32_t spsc_waiting(struct spsc *queue)
+{
+	queue->tail_seen = (uint32_t)atomic_load_explicit(&queue->tail, memory_order_acquire);
+	return queue->tail_seen -
+		(uint32_t)atomic_load_explicit(&queue->head, memory_order_relaxed);
+}
+
 /* The slot to read next, or UINT32_MAX when the queue is empty. Consumer. */
 static inline uint32_t spsc_peek(struct spsc *queue, uint32_t size)
 {

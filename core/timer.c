@@ -10,7 +10,7 @@ enum { TIMER_BITS = 6 };
 void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ns)
 {
 	wheel->origin_ns = now_ns;
-	wheel->now_ms = 0;
+	wheel->now_ms = wheel->turn_ms = 0;
 	for (int level = 0; level < TIMER_LEVELS; level++) {
 		wheel->occupied[level] = 0;
 		for (int slot = 0; slot < TIMER_SLOTS; slot++)
@@ -49,8 +49,8 @@ void timer_set(struct timer_wheel *wheel, struct timer *timer, uint64_t now_ns, 
 		delay = UINT64_C(1) << 40;
 	timer_stop(wheel, timer);
 	timer->due_ms = elapsed_ms + delay;
-	if (timer->due_ms <= wheel->now_ms)
-		timer->due_ms = wheel->now_ms + 1;
+	if (timer->due_ms <= wheel->turn_ms)
+		timer->due_ms = wheel->turn_ms + 1;
 	timer_place(wheel, timer);
 }
 
@@ -114,6 +114,7 @@ void timer_run(struct timer_wheel *wheel, struct core *core, uint64_t now_ns)
 {
 	uint64_t target_ms = (now_ns - wheel->origin_ns) / NS_PER_MS;
 
+	wheel->turn_ms = target_ms;
 	while (wheel->now_ms < target_ms) {
 		uint64_t next = timer_next_ms(wheel);
 

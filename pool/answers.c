@@ -99,6 +99,8 @@ static bool answers_tag_is_dirt(const char *tag, size_t len)
 	static const char *const tags[] = {
 		"SET", "RESET", "PREPARE", "LISTEN", "DECLARE CURSOR", "DISCARD ALL", "LOAD"};
 
+	if (len < 4)
+		return false;
 	switch (tag[0]) {
 	case 'S': /* SELECT is the most frequent of all */
 		if (tag[1] == 'E' && tag[2] == 'L')
@@ -186,6 +188,9 @@ static void answers_error(struct core *core, struct server *server, const struct
 		answers_broken(core, server, "COPY failed, and a Sync was sent between its data");
 		return;
 	}
+	/* If it failed before it read that Sync, one more ReadyForQuery comes than is owed: the cleaning will meet it. */
+	if (unlikely(server->pending.has_swallowed))
+		server->dirt |= SERVER_DIRT_SESSION;
 	pending_error(&server->pending);
 }
 
@@ -217,6 +222,7 @@ static bool answers_note(struct core *core, struct server *server, const struct 
 	case SERVER_COPY_DATA:
 		return true;
 	case SERVER_COMMAND_COMPLETE:
+		pending->is_answered = true;
 		answers_command_complete(server, at, len);
 		return true;
 	case SERVER_ROW_DESCRIPTION:
@@ -234,13 +240,18 @@ static bool answers_note(struct core *core, struct server *server, const struct 
 	case SERVER_PORTAL_SUSPENDED:
 		return answers_pop(server, PENDING_EXECUTE);
 	case SERVER_EMPTY_QUERY:
+		pending->is_answered = true;
 		if (pending_head_kind(pending) == PENDING_EXECUTE)
 			pending_pop(pending);
 		return true;
 	case SERVER_COPY_IN:
 		pending_copy_in(pending);
 		return true;
+	case SERVER_FUNCTION_CALL_RESPONSE:
+		pending->is_answered = true;
+		return true;
 	case SERVER_ERROR:
+		pending->is_answered = true;
 		answers_error(core, server, frame, at, len);
 		return true;
 	case SERVER_PARAMETER_STATUS:
@@ -258,6 +269,10 @@ static void answers_ready(struct core *core, struct server *server, char status)
 
 	if (kind != PENDING_QUERY && kind != PENDING_SYNC && kind != PENDING_FUNCTION) {
 		answers_broken(core, server, "ReadyForQuery without a query");
+		return;
+	}
+	if (kind != PENDING_SYNC && !pending->is_answered) {
+		answers_broken(core, server, "ReadyForQuery without an answer before it");
 		return;
 	}
 	hidden = pending_head(pending).flags & PENDING_HIDDEN;

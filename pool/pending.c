@@ -26,6 +26,7 @@ void pending_push(struct pending *pending, enum pending_kind kind, unsigned flag
 	}
 	if (pending->copying && kind == PENDING_SYNC) {
 		pending->is_doubtful |= pending->has_data;
+		pending->has_swallowed = true;
 		return;
 	}
 	if (kind == PENDING_SYNC && pending->has_data)
@@ -52,6 +53,7 @@ static void pending_drop_first(struct pending *pending)
 	CHECK(pending->count > 0);
 	pending->first++;
 	pending->count--;
+	pending->is_answered = false;
 }
 
 void pending_pop(struct pending *pending)
@@ -63,7 +65,7 @@ void pending_pop(struct pending *pending)
 
 void pending_copied(struct pending *pending)
 {
-	pending->copying = pending->is_doubtful = false;
+	pending->copying = pending->is_doubtful = pending->has_swallowed = false;
 }
 
 void pending_error(struct pending *pending)
@@ -93,6 +95,7 @@ void pending_copy_in(struct pending *pending)
 			break; /* the server will call it an error, and skip from there */
 		if (pending_at(pending, 1)->flags & PENDING_AFTER_DATA)
 			pending->is_doubtful = true;
+		pending->has_swallowed |= next == PENDING_SYNC;
 		pending_remove(pending, 1);
 		if (next == PENDING_SYNC && pending->count == 1)
 			pending->is_open = pending_is_extended(pending_head_kind(pending));
@@ -106,7 +109,8 @@ void pending_reset(struct pending *pending)
 {
 	pending->first = pending->count = 0;
 	pending->skipping = pending->copying = pending->is_open = false;
-	pending->has_data = pending->is_doubtful = false;
+	pending->has_data = pending->is_doubtful = pending->has_swallowed = false;
+	pending->is_answered = false;
 }
 
 unsigned pending_readies(const struct pending *pending)

@@ -44,6 +44,8 @@ struct pending {
 	bool copying;  /* the server takes COPY data and ignores Sync until the copy ends */
 	bool has_data; /* COPY data was sent since the last Query or Execute */
 	bool is_doubtful; /* a Sync was sent between COPY data: if the copy fails, nobody knows whether it counts */
+	bool has_swallowed; /* a Sync went the way of COPY data, unless the copy failed before it was read */
+	bool is_answered; /* the head's answer has begun: its end may come */
 	bool is_open; /* a batch of the extended protocol was begun and has no Sync yet: it may hold a transaction */
 	struct pending_entry entries[LIMIT_PENDING];
 };

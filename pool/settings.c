@@ -5,6 +5,7 @@
 #include "protocol/frame.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,12 +102,21 @@ static void text_add_string(struct text *text, const char *string)
 	text_add(text, string, strlen(string));
 }
 
-/* E'...' means the same with and without standard_conforming_strings. */
+/* E'...' means the same with and without standard_conforming_strings; and what is not ASCII is written as such, because in some
+ * client encodings a quote or a backslash may be the second byte of a character. */
 static void text_add_literal(struct text *text, const char *value)
 {
 	text_add_string(text, "E'");
 	for (; *value; value++) {
-		if (*value == '\'' || *value == '\\')
+		unsigned char c = (unsigned char)*value;
+		char escaped[5];
+
+		if (c >= 0x80) {
+			snprintf(escaped, sizeof escaped, "\\%03o", c);
+			text_add(text, escaped, 4);
+			continue;
+		}
+		if (c == '\'' || c == '\\')
 			text_add(text, value, 1);
 		text_add(text, value, 1);
 	}

@@ -21,6 +21,7 @@
 #include "router/cancel.h"
 #include "router/keys.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,6 +232,32 @@ static bool login_is_hint(const char *name)
 	return strncmp(name, "pgdog.", 6) == 0 || strncmp(name, "pgring.", 7) == 0;
 }
 
+/* Whether it can be the name of a parameter at all. */
+static bool login_is_name(const char *name)
+{
+	for (const char *at = name; *at; at++)
+		if (!isalnum((unsigned char)*at) && !strchr("_.$", *at))
+			return false;
+	return *name != '\0';
+}
+
+/* Notes one setting. Returns false after having refused it. */
+static bool login_want(struct core *core, struct client *client, struct params *wanted,
+	const char *name, const char *value)
+{
+	char text[128];
+
+	if (login_is_hint(name))
+		return true;
+	if (!login_is_name(name)) {
+		snprintf(text, sizeof text, "unrecognized configuration parameter \"%.64s\"", name);
+		client_fatal_text(core, client, SQLSTATE_UNDEFINED_OBJECT, text);
+		return false;
+	}
+	params_set(wanted, name, value);
+	return true;
+}
+
 /* Collects what the client wants set. Returns false after having refused it. */
 static bool login_collect(struct core *core, struct client *client, struct params *ret_wanted)
 {
@@ -249,8 +276,10 @@ static bool login_collect(struct core *core, struct client *client, struct param
 		CHECK(words);
 		startup_options_init(&options, startup->options, words, size);
 		while ((found = startup_options_next(&options, &option)) > 0)
-			if (!login_is_hint(option.name))
-				params_set(ret_wanted, option.name, option.value);
+			if (!login_want(core, client, ret_wanted, option.name, option.value)) {
+				free(words);
+				return false;
+			}
 		if (found < 0) {
 			snprintf(text, sizeof text,
 				"unsupported startup parameter in options: %.80s", option.name);
@@ -262,8 +291,8 @@ static bool login_collect(struct core *core, struct client *client, struct param
 	}
 	while (startup_parameter_next(startup, &at, &parameter))
 		if (startup_parameter_kind(parameter.name) == STARTUP_PARAMETER_SETTING &&
-			!login_is_hint(parameter.name))
-			params_set(ret_wanted, parameter.name, parameter.value);
+			!login_want(core, client, ret_wanted, parameter.name, parameter.value))
+			return false;
 	return true;
 }
 

@@ -148,6 +148,7 @@ static void model_init(uint64_t seed, uint64_t origin_ns)
 	memset(&model, 0, sizeof model);
 	model.rand = (struct rand){{seed + 1, 2, 3, 4}};
 	model.origin_ns = model.now_ns = origin_ns;
+	memset(&model.wheel, 0xA5, sizeof model.wheel); /* as memory may be */
 	timer_wheel_init(&model.wheel, origin_ns);
 	for (unsigned i = 0; i < TIMERS; i++)
 		timer_init(&model.timers[i].timer, fire);
