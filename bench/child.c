@@ -97,7 +97,7 @@ static struct child_endpoint unix_endpoint(const char *path)
 	addr->sun_family = AF_UNIX;
 	if (strlen(path) >= sizeof addr->sun_path)
 		child_fail("%s: too long for a socket's path", path);
-	strcpy(addr->sun_path, path);
+	memcpy(addr->sun_path, path, strlen(path) + 1);
 	return endpoint;
 }
 

@@ -11,7 +11,7 @@ static unsigned slot_of(uint64_t ns)
 		return (unsigned)ns;
 	group = 63u - (unsigned)__builtin_clzll(ns) - LATENCY_STEP_BITS;
 	return ((group + 1) << LATENCY_STEP_BITS) + (unsigned)(ns >> group) -
-	       (1u << LATENCY_STEP_BITS);
+		(1u << LATENCY_STEP_BITS);
 }
 
 static uint64_t slot_end_ns(unsigned slot)

@@ -204,7 +204,7 @@ static size_t send_some(struct load_client *client, const uint8_t *bytes, size_t
 static bool copying_in(const struct load_client *client)
 {
 	return client->plan->mode == LOAD_CLIENT_COPY_IN && client->phase == LOAD_CLIENT_BUSY &&
-	       !client->failed && *client->expected == 'C' && client->block_len != SIZE_MAX;
+		!client->failed && *client->expected == 'C' && client->block_len != SIZE_MAX;
 }
 
 /* The next block of rows; behind the last one CopyDone, and block_len says that there are no
@@ -272,8 +272,9 @@ static bool row_is_ours(const struct load_client *client, struct wire_reader bod
 		return false;
 	if (two) {
 		len = wire_read_u32(&body);
-		if (len != (uint32_t)snprintf(
-				   statement, sizeof statement, "%u", client->statement) ||
+		if (len !=
+				(uint32_t)snprintf(
+					statement, sizeof statement, "%u", client->statement) ||
 			len > 8 || memcmp(wire_read_bytes(&body, len), statement, len) != 0)
 			return false;
 	}
@@ -334,9 +335,9 @@ static void check(struct load_client *client, char type, struct wire_reader body
 		return;
 	client->wrong = true;
 	note_problem(client->plan,
-		type == 'D'   ? "another request's row"
-		: type == 'C' ? "a wrong command tag"
-			      : "a wrong transaction status",
+		type == 'D'           ? "another request's row"
+			: type == 'C' ? "a wrong command tag"
+				      : "a wrong transaction status",
 		"");
 }
 

@@ -362,7 +362,7 @@ static void run_idle(void)
 static double used_us(const struct timeval *before, const struct timeval *after)
 {
 	return (double)(after->tv_sec - before->tv_sec) * 1e6 +
-	       (double)(after->tv_usec - before->tv_usec);
+		(double)(after->tv_usec - before->tv_usec);
 }
 
 static void print_text(const char *text)
@@ -380,7 +380,7 @@ static void print_result(void)
 {
 	double seconds = (double)load.window_ns / 1e9;
 	double cpu_us = used_us(&load.used_before.ru_utime, &load.used.ru_utime) +
-			used_us(&load.used_before.ru_stime, &load.used.ru_stime);
+		used_us(&load.used_before.ru_stime, &load.used.ru_stime);
 
 	printf("{\"mode\": \"%s\", \"connections\": %u, \"logged_in\": %u, \"seconds\": %.6f, ",
 		load.mode->name, load.connections, load.ready, seconds);

@@ -144,7 +144,7 @@ static void start_bulk(struct null_session *session, const struct statement *sta
 	bulk->copy = statement->kind == STATEMENT_COPY_OUT;
 	bulk->simple = simple;
 	bulk->total = statement->rows;
-	strcpy(bulk->tag, statement->tag);
+	memcpy(bulk->tag, statement->tag, sizeof bulk->tag);
 	wire_rows_init(&bulk->rows, bulk->copy ? 'd' : 'D', statement->row_bytes, BLOCK_BYTES);
 	session->bulk = bulk;
 	session->phase = NULL_SESSION_BULK;
@@ -232,7 +232,7 @@ static void execute(struct null_session *session, const struct statement *statem
 static bool refused(struct null_session *session, const struct statement *statement)
 {
 	return session->transaction == 'E' && statement->kind != STATEMENT_EMPTY &&
-	       statement->kind != STATEMENT_COMMIT && statement->kind != STATEMENT_ROLLBACK;
+		statement->kind != STATEMENT_COMMIT && statement->kind != STATEMENT_ROLLBACK;
 }
 
 static void handle_query(struct null_session *session, const char *text, const char *end)

@@ -100,7 +100,7 @@ static struct null_portal *new_portal(struct null_store *store, const char *name
 
 	if (*name) {
 		portal = allocate(sizeof *portal);
-		portal->name = strcpy(allocate(strlen(name) + 1), name);
+		portal->name = memcpy(allocate(strlen(name) + 1), name, strlen(name) + 1);
 		portal->next = store->portals;
 		store->portals = portal;
 	}

@@ -330,7 +330,7 @@ int relay_uring_start(void)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+			IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
 		.cq_entries = 4 * ENTRIES,
 	};
 	struct io_uring_buf_reg reg = {.ring_entries = BUFFERS, .bgid = GROUP};

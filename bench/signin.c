@@ -42,7 +42,7 @@ static void md5_hex(
 	wc_Md5Update(&md5, second, (word32)second_len);
 	wc_Md5Final(&md5, digest);
 	for (int i = 0; i < 16; i++)
-		sprintf(ret_hex + 2 * i, "%02x", digest[i]);
+		snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]);
 }
 
 static void answer_md5(

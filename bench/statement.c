@@ -111,7 +111,7 @@ static const char *read_column(const char *at, const char *end, struct statement
 		return NULL;
 	if (*at == '$') {
 		word = digits(at + 1, end);
-		column->parameter = (uint16_t)atoi(at + 1);
+		column->parameter = (uint16_t)strtol(at + 1, NULL, 10);
 		if (word.len == 0 || word.len > 3 || column->parameter == 0)
 			return NULL;
 		at = word.at + word.len;
@@ -206,7 +206,7 @@ static void read_select(struct statement *statement, const char *at, const char 
 	const char *bulk;
 
 	statement->kind = STATEMENT_ROW;
-	strcpy(statement->tag, "SELECT 1");
+	snprintf(statement->tag, sizeof statement->tag, "%s", "SELECT 1");
 	if (read_select_list(at, end, statement))
 		return;
 	bulk = find(at, end, "bulk");
@@ -234,7 +234,7 @@ static void read_set(struct statement *statement, const char *at, const char *en
 	struct statement_text word = read_word(&at, end);
 
 	statement->kind = STATEMENT_SET;
-	strcpy(statement->tag, "SET");
+	snprintf(statement->tag, sizeof statement->tag, "%s", "SET");
 	if (statement_text_is(word, "SESSION") || statement_text_is(word, "LOCAL"))
 		word = read_word(&at, end);
 	statement->name = word;
@@ -261,7 +261,7 @@ static void read_forget(struct statement *statement, const char *at, const char 
 		statement->name = read_word(&at, end);
 	if (statement_text_is(statement->name, "ALL")) {
 		statement->name.len = 0;
-		strcat(statement->tag, " ALL");
+		memcpy(statement->tag + strlen(statement->tag), " ALL", sizeof " ALL");
 	}
 }
 
@@ -295,7 +295,7 @@ static void read_other(struct statement *statement, struct statement_text word)
 		}
 	}
 	if (tag) {
-		strcpy(statement->tag, tag);
+		snprintf(statement->tag, sizeof statement->tag, "%s", tag);
 		return;
 	}
 	snprintf(statement->tag, sizeof statement->tag, "%.*s", word.len > 20 ? 20 : (int)word.len,
@@ -338,7 +338,7 @@ const char *statement_read(const char *text, const char *end, struct statement *
 		read_set(statement, at, end);
 	} else if (statement_text_is(word, "SHOW")) {
 		statement->kind = STATEMENT_ROW;
-		strcpy(statement->tag, "SHOW");
+		snprintf(statement->tag, sizeof statement->tag, "%s", "SHOW");
 		one_column(statement, "setting", (struct statement_text){"on", 2});
 	} else {
 		read_other(statement, word);

@@ -52,7 +52,7 @@ static int tracepoint(void)
 	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
 		read_text(paths[i], text, sizeof text);
 		if (*text)
-			return atoi(text);
+			return (int)strtol(text, NULL, 10);
 	}
 	return -1;
 }
@@ -117,7 +117,7 @@ static void add_threads(struct watch *watch, int sign)
 		return;
 	while ((entry = readdir(dir)))
 		if (entry->d_name[0] != '.')
-			add_thread(watch, atoi(entry->d_name), sign);
+			add_thread(watch, (int)strtol(entry->d_name, NULL, 10), sign);
 	closedir(dir);
 }
 
