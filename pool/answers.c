@@ -256,6 +256,10 @@ static bool answers_note(struct core *core, struct server *server, const struct 
 		return true;
 	case SERVER_PARAMETER_STATUS:
 		answers_parameter(server, at, len);
+		if (server->lease && !pending_empty(pending) &&
+			!(pending_head(pending).flags & PENDING_HIDDEN))
+			server->dirt |=
+				SERVER_DIRT_SESSION; /* set_config() has no tag of its own */
 		return true;
 	}
 	return frame->how == FRAME_PASS;

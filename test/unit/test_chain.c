@@ -233,6 +233,38 @@ static void the_front_does_not_move(void **state)
 	assert_bytes(&other, NULL, 0);
 }
 
+/* Large pieces change their queue as they are; small ones are gathered, so that a batch is one piece of one send. */
+static void moves_copy_only_what_is_small(void **state)
+{
+	struct rand rand = {{106, 2, 3, 4}};
+	struct chain source = {0}, target = {0};
+	struct iovec before[8], after[8];
+	uint8_t bytes[3 * LIMIT_COPY_BYTES];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		uint8_t *large = malloc(sizeof bytes);
+
+		fill(&rand, bytes, sizeof bytes);
+		memcpy(large, bytes, sizeof bytes);
+		chain_adopt(&core, &source, large, sizeof bytes);
+	}
+	assert_int_equal(chain_pieces(&source, before, 8), 3);
+	chain_move(&core, &target, &source, 3 * sizeof bytes);
+	assert_int_equal(chain_pieces(&target, after, 8), 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_ptr_equal(after[i].iov_base, before[i].iov_base);
+	chain_clear(&core, &target);
+
+	for (unsigned i = 0; i < 100; i++) {
+		chain_copy(&core, &source, bytes, 50); /* a message that waited */
+		chain_move(&core, &target, &source, 50);
+	}
+	assert_int_equal(target.bytes, 100 * 50);
+	assert_in_range(chain_pieces(&target, after, 8), 1, 100 * 50 / LIMIT_COPY_BYTES);
+	chain_clear(&core, &target);
+}
+
 static void pieces_are_as_many_as_asked_for(void **state)
 {
 	struct rand rand = {{105, 2, 3, 4}};
@@ -519,6 +551,7 @@ int main(void)
 		WITH_A_NET(bulk_lives_as_long_as_its_last_piece),
 		WITH_A_NET(what_was_handed_over_is_freed),
 		WITH_A_NET(the_front_does_not_move),
+		WITH_A_NET(moves_copy_only_what_is_small),
 		WITH_A_NET(pieces_are_as_many_as_asked_for),
 		WITH_A_NET(random_operations_keep_the_bytes),
 		WITH_A_NET(the_free_lists_have_a_bound),

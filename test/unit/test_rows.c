@@ -219,6 +219,57 @@ static void faults_are_read_as_faults(void **state)
 	rows_clear(&rows);
 }
 
+static void many_cells_are_counted(void **state)
+{
+	enum { CELLS = 1600 }; /* PostgreSQL's limit of columns */
+	struct rows rows = {0};
+	struct reader body;
+	size_t at = 0;
+
+	(void)state;
+	rows_begin(&rows);
+	for (unsigned i = 0; i < CELLS; i++)
+		rows_number(&rows, 7);
+	rows_end(&rows);
+	assert_int_equal(next_message(&rows, &at, &body), 'D');
+	assert_int_equal(reader_u16(&body), CELLS);
+	for (unsigned i = 0; i < CELLS; i++)
+		assert_cell(&body, "7");
+	assert_true(reader_done(&body));
+	rows_clear(&rows);
+}
+
+/* As an answer to Describe: the columns if there are some, else NoData. */
+static void only_the_columns_of_a_result(void **state)
+{
+	static const struct rows_column columns[] = {{"n", ROWS_INT8}, {"t", ROWS_TEXT}};
+	struct rows rows = {0}, expected = {0};
+
+	(void)state;
+	rows_columns(&expected, columns, array_len(columns));
+	rows_columns(&rows, columns, array_len(columns));
+	rows_begin(&rows);
+	rows_end(&rows);
+	rows_complete(&rows, "SHOW");
+	rows_only_columns(&rows);
+	assert_int_equal(rows.len, expected.len);
+	assert_memory_equal(rows.bytes, expected.bytes, expected.len);
+	rows_only_columns(&rows);
+	assert_int_equal(rows.len, expected.len);
+	rows_clear(&rows);
+	rows_clear(&expected);
+
+	rows_only_columns(&rows); /* of nothing */
+	assert_int_equal(rows.len, FRAME_HEAD);
+	assert_int_equal(rows.bytes[0], 'n');
+	rows_clear(&rows);
+	rows_complete(&rows, "RELOAD");
+	rows_only_columns(&rows);
+	assert_int_equal(rows.len, FRAME_HEAD);
+	assert_memory_equal(rows.bytes, "n\0\0\0\4", FRAME_HEAD);
+	rows_clear(&rows);
+}
+
 /* The rows of several makers, each with its own, in the order in which they are appended. */
 static void results_are_appended_and_handed_over(void **state)
 {
@@ -270,6 +321,8 @@ int main(void)
 		cmocka_unit_test(small_messages_are_whole),
 		cmocka_unit_test(large_cells_are_whole),
 		cmocka_unit_test(faults_are_read_as_faults),
+		cmocka_unit_test(many_cells_are_counted),
+		cmocka_unit_test(only_the_columns_of_a_result),
 		cmocka_unit_test(results_are_appended_and_handed_over),
 	};
 
