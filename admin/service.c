@@ -119,6 +119,7 @@ static int worker_open(struct worker *worker, char *why, size_t why_size)
 	if (error)
 		return error;
 	core->handlers[LETTER_JOB_DONE] = jobs_done;
+	core->handlers[LETTER_CLIENT] = router_adopt;
 	core->handlers[LETTER_CANCEL] = cancel_arrived;
 	core->handlers[LETTER_GATHER] = gather_arrived;
 	core->handlers[LETTER_ANSWER] = client_console_answered;

@@ -47,8 +47,17 @@ void router_close(struct core *core)
 
 void router_accept(struct core *core, struct listener *listener, int fd)
 {
+	struct letter letter = {.kind = LETTER_CLIENT, .number = (uint32_t)fd};
+	unsigned to = core->router->next_core++ % core->world->worker_count;
+
 	(void)listener;
-	client_open(core, fd);
+	if (to == core->index || mailbox_send(core, to, &letter) != 0)
+		client_open(core, fd);
+}
+
+void router_adopt(struct core *core, const struct letter *letter)
+{
+	client_open(core, (int)letter->number);
 }
 
 /* ---- shutting down ---- */

@@ -19,6 +19,7 @@ struct router {
 	struct keys *keys; /* SCRAM keys of users, once derived */
 	const char *admin_password;
 	uint64_t next_id;
+	unsigned next_core;     /* that gets the next connection accepted here */
 	bool has_timeouts; /* some timeout of requests or idleness is configured */
 	bool is_draining;
 	struct timer drain_timer;
@@ -36,8 +37,10 @@ must_check int router_open(
 /* All clients must be gone. */
 void router_close(struct core *core);
 
-/* A new connection. */
+/* A new connection: it goes to the core whose turn it is, before its first byte is read. */
 void router_accept(struct core *core, struct listener *listener, int fd);
+/* The handler of LETTER_CLIENT. */
+void router_adopt(struct core *core, const struct letter *letter);
 
 /* No new clients; those who are there go as `mode` says. */
 void router_drain(struct core *core, enum drain_mode mode);

@@ -194,6 +194,7 @@ static void worker_open(struct sim_worker *worker)
 	options.without_bundles = sim_percent(30);
 	CHECK(loop_open(core, &options, why, sizeof why) == 0);
 	core->handlers[LETTER_JOB_DONE] = jobs_done;
+	core->handlers[LETTER_CLIENT] = router_adopt;
 	core->handlers[LETTER_CANCEL] = cancel_arrived;
 	core->handlers[LETTER_DRAIN] = worker_drain;
 	core->handlers[LETTER_STOP] = worker_ignore;

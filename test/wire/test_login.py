@@ -104,7 +104,7 @@ def test_several_passwords(pooler, auth_type):
     ("plain", "password_hash", wireclient.scram_secret("the client's")),
     ("md5", "password_hash", wireclient.md5_secret("sam", "the client's")),
     ("plain", "password_hash", wireclient.md5_secret("sam", "the client's")),
-))
+), ids=("scram_scram", "scram_as_password", "scram_15000_rounds", "plain_scram", "md5_md5", "plain_md5"))
 def test_secret_instead_of_password(pooler, auth_type, key, secret):
     row = {"name": "sam", "database": DATABASE, key: secret, "server_user": USER, "server_password": PASSWORD}
     one = pooler(auth_type=auth_type, users=[row])
@@ -182,8 +182,8 @@ def test_wrong_password_and_unknown_user_look_alike(pooler, auth_type):
 @pytest.mark.pgring_only
 def test_text_of_the_refusal(pooler):
     _, _, fields = refusal(pooler(), USER, "wrong")
-    assert fields["C"] == "28000"
-    assert fields["M"] == 'password for user "wire" and database "wire" is wrong, or the database does not exist'
+    assert fields["C"] == "28P01"
+    assert fields["M"] == 'password authentication failed for user "wire"'
 
 
 def scram_challenge(one, user, database=DATABASE):
@@ -234,6 +234,24 @@ def test_empty_password_never_works(pooler, postgres):
     for password in ("", None):
         with pytest.raises(wireclient.ServerError):
             one.connect("sam", password or "")
+    assert one.connect().one("SELECT 1") == "1"
+
+
+@pytest.mark.parametrize("auth_type", ("md5", "plain"))
+def test_empty_password_message(pooler, auth_type):
+    """A password message of only its zero byte is a wrong password like any other, for known and unknown users."""
+    one = pooler(auth_type=auth_type)
+    _, _, wrong = refusal(one, USER, "wrong")
+    for user in (USER, "nobody") * 5:
+        wire = one.wire()
+        wire.send(startup_packet([("user", user), ("database", DATABASE)]))
+        assert struct.unpack_from("!i", wire.read()[1])[0] == CODES[auth_type]
+        wire.send(message(b"p", b"\0"))
+        messages = wire.read_to_end(3)
+        assert [kind for kind, _ in messages] == [b"E"]
+        fields = wireclient.error_fields(messages[0][1])
+        if harness.TARGET == "pgring":
+            assert (fields["S"], fields["C"]) == ("FATAL", wrong["C"])
     assert one.connect().one("SELECT 1") == "1"
 
 
