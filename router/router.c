@@ -2,6 +2,7 @@
 #include "router/router.h"
 
 #include "core/errors.h"
+#include "net/socket.h"
 #include "protocol/sqlstate.h"
 #include "router/cancel.h"
 #include "router/client.h"
@@ -51,13 +52,16 @@ void router_accept(struct core *core, struct listener *listener, int fd)
 	unsigned to = core->router->next_core++ % core->world->worker_count;
 
 	(void)listener;
-	if (to == core->index || mailbox_send(core, to, &letter) != 0)
+	if (to == core->index || core->router->is_draining || mailbox_send(core, to, &letter) != 0)
 		client_open(core, fd);
 }
 
 void router_adopt(struct core *core, const struct letter *letter)
 {
-	client_open(core, (int)letter->number);
+	if (core->router->is_draining)
+		socket_close((int)letter->number); /* this core may have said already that it is done */
+	else
+		client_open(core, (int)letter->number);
 }
 
 /* ---- shutting down ---- */
