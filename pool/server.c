@@ -145,7 +145,7 @@ int server_open(
 	server->state = SERVER_CONNECTING;
 	server->status = 'I';
 	server->password = pool->password;
-	server->id = core->pools->next_id++;
+	server->id = core->index + 1 + core->pools->next_id++ * core->world->worker_count;
 	server->opened_ns = core->now_ns;
 	list_init(&server->link);
 	timer_init(&server->timer, server_timer);

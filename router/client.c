@@ -150,7 +150,8 @@ void client_open(struct core *core, int fd)
 	}
 	client->state = CLIENT_STARTUP;
 	client->status = 'I';
-	client->id = router->next_id++;
+	client->id = core->index + 1 +
+		router->next_id++ * core->world->worker_count; /* no other core's */
 	client->connected_ns = client->request_ns = core->now_ns;
 	timer_init(&client->timer, client_timer);
 	task_init(&client->resume, client_resume);

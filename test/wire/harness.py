@@ -3,7 +3,7 @@
 Everything listens on loopback on free ports and in directories of its own; everything is stopped by its process number.
 Environment:
   PGRING              the binary under test (default: build/pgring of the source tree)
-  PGRING_TEST_WORKERS cores of pgring (default 2)
+  PGRING_TEST_WORKERS cores of pgring (default 1)
   PGRING_TEST_TARGET  pgring (default), pgbouncer or direct: what stands between client and server. The other two exist to
                       test these tests: `direct` must pass every dialogue, `pgbouncer` must fail the ones it gets wrong
   PGRING_TEST_KEEP    1: keep the directories (configuration, logs) after the run
@@ -24,7 +24,7 @@ import wireclient
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TARGET = os.environ.get("PGRING_TEST_TARGET", "pgring")
-WORKERS = int(os.environ.get("PGRING_TEST_WORKERS", "2"))
+WORKERS = int(os.environ.get("PGRING_TEST_WORKERS", "1"))
 BINARY = os.path.abspath(os.path.join(ROOT, os.environ.get("PGRING", "build/pgring")))
 KEEP = os.environ.get("PGRING_TEST_KEEP") == "1"
 
