@@ -21,8 +21,8 @@ static int pending_fresh(void **state)
 	return 0;
 }
 
-/* Sends a letter: Q Query, F FunctionCall, S Sync, P Parse, B Bind, D Describe, E Execute, C Close, c CopyDone or CopyFail, d CopyData, which only leaves a trace. Flush
- * has no letter. */
+/* Sends a letter: Q Query, F FunctionCall, S Sync, P Parse, B Bind, D Describe, E Execute, C Close, c CopyDone or CopyFail, and
+ * d CopyData, which only leaves a trace. Flush has no letter. */
 static void push(char letter, unsigned flags)
 {
 	switch (letter) {

@@ -280,6 +280,30 @@ static void a_sync_before_the_data_is_no_doubt(void **state)
 	assert_true(pending_empty(&pending));
 }
 
+/* Every copy that swallowed a Sync says so until it is over: if it fails before it reads, the Sync was not swallowed. */
+static void what_a_copy_swallows_is_known(void **state)
+{
+	(void)state;
+	send_all("ES");
+	assert_false(pending.has_swallowed);
+	hear('G');
+	assert_true(pending.has_swallowed);
+	send_all("c");
+	assert_true(pending.has_swallowed);
+	hear('C');
+	assert_false(pending.has_swallowed);
+	send_all("Q");
+	hear('G');
+	assert_false(pending.has_swallowed);
+	send_all("S");
+	assert_true(pending.has_swallowed);
+	hear_all("EZ");
+	assert_false(pending.has_swallowed);
+	send_all("QcS");
+	hear('G');
+	assert_false(pending.has_swallowed); /* the Sync is behind the end of the copy */
+}
+
 static void a_sync_between_the_data_is_a_doubt(void **state)
 {
 	(void)state;
@@ -357,6 +381,24 @@ static void room_leaves_a_spare(void **state)
 	}
 }
 
+/* "The head's answer has begun" is said of one head only. */
+static void an_answer_belongs_to_one_head(void **state)
+{
+	(void)state;
+	send_all("QQPES");
+	pending.is_answered = true;
+	hear('Z');
+	assert_false(pending.is_answered);
+	pending.is_answered = true;
+	hear_all("Z1");
+	pending.is_answered = true;
+	hear('E'); /* the Execute's: the next answer is the Sync's */
+	assert_false(pending.is_answered);
+	pending.is_answered = true;
+	pending_reset(&pending);
+	assert_false(pending.is_answered);
+}
+
 static void a_reset_forgets(void **state)
 {
 	(void)state;
@@ -373,23 +415,22 @@ static void a_reset_forgets(void **state)
 	assert_string_equal(owed(), "Q");
 }
 
-static void ready_is_owed_to_the_client(void **state)
+static void what_the_client_waits_for_is_counted(void **state)
 {
 	static const struct {
 		const char *sent;
-		bool is_owed;
-	} rows[] = {{"", false}, {"P", false}, {"PBDECc", false}, {"Q", true}, {"F", true},
-		{"S", true}, {"PBES", true}, {"EcQ", true}};
+		unsigned readies;
+	} rows[] = {{"", 0}, {"P", 0}, {"PBDECc", 0}, {"Q", 1}, {"F", 1}, {"S", 1}, {"PBES", 1},
+		{"EcQ", 1}, {"QPBESFSS", 5}};
 
 	(void)state;
 	for (size_t i = 0; i < array_len(rows); i++) {
 		pending_reset(&pending);
 		send_all(rows[i].sent);
-		assert_int_equal(pending_readies(&pending) > 0, rows[i].is_owed);
-		pending_reset(&pending);
-		for (const char *letter = rows[i].sent; *letter; letter++)
-			push(*letter, PENDING_HIDDEN); /* pgring's own */
-		assert_int_equal(pending_readies(&pending), 0);
+		assert_int_equal(pending_readies(&pending), rows[i].readies);
+		push('Q', PENDING_HIDDEN); /* pgring's own */
+		push('S', PENDING_HIDDEN);
+		assert_int_equal(pending_readies(&pending), rows[i].readies);
 	}
 }
 
@@ -414,11 +455,13 @@ int main(void)
 		FRESH(a_copy_fails_in_a_batch),
 		FRESH(a_copy_fails_in_a_query),
 		FRESH(a_sync_before_the_data_is_no_doubt),
+		FRESH(what_a_copy_swallows_is_known),
 		FRESH(a_sync_between_the_data_is_a_doubt),
 		FRESH(flags_stay_with_their_entry),
 		FRESH(room_leaves_a_spare),
+		FRESH(an_answer_belongs_to_one_head),
 		FRESH(a_reset_forgets),
-		FRESH(ready_is_owed_to_the_client),
+		FRESH(what_the_client_waits_for_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

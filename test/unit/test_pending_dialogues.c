@@ -1,7 +1,7 @@
 /* What a server owes, in random dialogues, against a model of PostgreSQL's message loop.
  *
- * Whether a COPY that fails had read a Sync that was sent before its end, no queue can know: the messages are the same in both cases
- * but for one ReadyForQuery. There the queue must say that it is in doubt.
+ * Whether a COPY that fails had read a Sync that was sent before its end, no queue can know: the messages are the same in both
+ * cases but for one ReadyForQuery. There the queue must say that it is not sure.
  */
 #include "test/unit/pending_letters.h"
 
@@ -309,14 +309,16 @@ static void send_next(struct backend *b, const struct client *c)
 	backend_run(b);
 }
 
-/* Returns false if pgring cannot go on with this server. */
-static bool hear_next(const struct backend *b, unsigned heard)
+/* Returns false if the queue is not sure any more: where a COPY failed after a Sync that was sent between its data, or, if some
+ * fail before they read anything, after any Sync. */
+static bool hear_next(const struct backend *b, unsigned heard, bool some_fail_at_once)
 {
 	const struct answer *answer = &b->answers[heard];
 
 	assert_false(pending_empty(&pending));
 	assert_int_equal(pending_head(&pending).flags & ~PENDING_AFTER_DATA, name_of(answer->to));
-	if (answer->type == 'E' && pending.is_doubtful)
+	if (answer->type == 'E' &&
+		(pending.is_doubtful || (some_fail_at_once && pending.has_swallowed)))
 		return false;
 	hear(answer->type);
 	return true;
@@ -335,7 +337,7 @@ static void assert_owes(const struct backend *b, unsigned heard)
 }
 
 /* The client sends and pgring hears in any order that time allows: pgring may be far behind the server, or close to it. Returns
- * false if it ended in doubt. */
+ * false if it ended because the queue was not sure. */
 static bool play(struct client *c, unsigned patience)
 {
 	static struct backend b;
@@ -349,7 +351,7 @@ static bool play(struct client *c, unsigned patience)
 
 		if (sends)
 			send_next(&b, c);
-		else if (!hear_next(&b, heard++))
+		else if (!hear_next(&b, heard++, strchr(c->copies, 'v') != NULL))
 			return false;
 		assert_owes(&b, heard);
 	}
@@ -395,7 +397,7 @@ static void play_dialogues(const char *copies)
 			script_step(&client);
 		doubts += !play(&client, (unsigned)(dialogue % 11));
 	}
-	assert_in_range(doubts, dialogue / 1000, dialogue / 4); /* some, but most go on */
+	assert_in_range(doubts, dialogue / 1000, dialogue / 2); /* some, but most go on */
 	dialogue = 0;
 }
 
@@ -406,7 +408,7 @@ static void random_dialogues_agree_with_postgresql(void **state)
 }
 
 /* A Sync that goes with the COPY itself, as libpq sends it, is swallowed by a COPY that reads, and answered after one that fails
- * before it reads. */
+ * before it reads anything. */
 static void so_do_those_with_copies_that_fail_at_once(void **state)
 {
 	(void)state;
