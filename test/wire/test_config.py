@@ -65,7 +65,8 @@ def test_good_general(folder, general):
 def test_everything_that_a_pgdog_file_may_hold(folder):
     """Sections that do nothing yet are accepted, with a warning."""
     done = good(folder, {"query_parser": "auto", "prepared_statements": "full", "two_phase_commit": False, "openmetrics_port": 9090},
-                users=[{"name": "u", "password": "p", "database": "a", "pool_size": 3, "pooler_mode": "session", "statement_timeout": 5, "server_user": "x", "server_password": "y",
+                users=[{"name": "u", "password": "p", "database": "a", "pool_size": 3, "pooler_mode": "session", "statement_timeout": 5,
+                    "server_user": "x", "server_password": "y",
                         "read_only": True, "idle_timeout": 3, "schema_admin": True}],
                 admin={"name": "admin", "user": "admin", "password": "x"}, tcp={"keepalive": True, "time": 1000, "interval": 500, "retries": 3, "user_timeout": 1000},
                 memory={"net_buffer": 4096, "message_buffer": 4096}, sharded_tables=[{"database": "a", "column": "id", "data_type": "bigint"}],

@@ -134,7 +134,8 @@ def test_a_small_difference_is_seen(postgres, change, name, same):
 def test_a_lost_write_is_seen(postgres):
     postgres.sql("SELECT wire_reset()")
     before = postgres.value("SELECT wire_state()")
-    for statement in ("UPDATE items SET name = 'x' WHERE id = 5", "INSERT INTO lines (line) VALUES ('x')", "INSERT INTO pairs VALUES (1, 'x')", "DELETE FROM parents WHERE id = 1"):
+    for statement in ("UPDATE items SET name = 'x' WHERE id = 5", "INSERT INTO lines (line) VALUES ('x')", "INSERT INTO pairs VALUES (1, 'x')",
+        "DELETE FROM parents WHERE id = 1"):
         postgres.sql(statement)
         assert postgres.value("SELECT wire_state()") != before
         postgres.sql("SELECT wire_reset()")

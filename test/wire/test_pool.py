@@ -416,7 +416,8 @@ def test_abandoned(pooler_of_one, postgres, way, goodbye, mode):
 
 
 @pytest.mark.parametrize("mode", ("transaction", "session"))
-@pytest.mark.parametrize("way", ("in_transaction", "failed_transaction", "transaction_with_locks", "copy_in", "copy_in_extended", "batch_without_sync", "suspended_portal",
+@pytest.mark.parametrize("way", ("in_transaction", "failed_transaction", "transaction_with_locks", "copy_in", "copy_in_extended",
+    "batch_without_sync", "suspended_portal",
                                  "half_a_batch_in_transaction"))
 def test_abandoned_locks_are_released(pooler_of_one, postgres, way, mode):
     """At once, not only when the next client comes: nobody may wait for a transaction whose client has gone."""
