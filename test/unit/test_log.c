@@ -265,9 +265,12 @@ static void control_characters_do_not_break_a_line(void **state)
 	}
 }
 
+/* The first and the last character of each length, and those beside the surrogates. */
 static void utf8_stays_what_it_is(void **state)
 {
-	static const char said[] = "h\xC3\xA4tte, \xE2\x82\xAC, \xF0\x9F\x90\x98";
+	static const char said[] = "h\xC3\xA4tte, \xE2\x82\xAC, \xF0\x9F\x90\x98: "
+				   "\xC2\x80 \xDF\xBF \xE0\xA0\x80 \xEF\xBF\xBF "
+				   "\xF0\x90\x80\x80 \xF4\x8F\xBF\xBF \xED\x9F\xBF \xEE\x80\x80";
 	char *at;
 
 	(void)state;
@@ -284,7 +287,9 @@ static void utf8_stays_what_it_is(void **state)
 static void json_is_utf8_whatever_was_said(void **state)
 {
 	static const char *const said[] = {"user \"\xFF\" does not exist", "cut \xC3", "\xE2\x82",
-		"\x80", "\xC0\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80"};
+		"\x80", "\xBF\xBF", "\xC0\xAF", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80",
+		"\xED\xBF\xBF", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80",
+		"\xF0\x9F\x90", "\xE2(\xA1", "\xC3\"", "\xF0\x9F\\\x98", "\xFE\xFF"};
 
 	(void)state;
 	world.log.style = LOG_JSON;

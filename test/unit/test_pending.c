@@ -381,6 +381,42 @@ static void room_leaves_a_spare(void **state)
 	}
 }
 
+/* A batch without its Sync may hold a transaction, whatever the last ReadyForQuery said. */
+static void a_batch_is_open_until_its_sync(void **state)
+{
+	(void)state;
+	assert_false(pending.is_open);
+	for (const char *letter = "PBDEC"; *letter; letter++) {
+		push(*letter, 0);
+		assert_true(pending.is_open);
+		send_all("c");
+		assert_true(pending.is_open);
+		push(*letter == 'D' ? 'Q' : *letter == 'E' ? 'F' : 'S', 0);
+		assert_false(pending.is_open);
+	}
+	pending_reset(&pending);
+
+	send_all("ES"); /* a Sync that a copy swallows ends nothing */
+	hear('G');
+	assert_true(pending.is_open);
+	send_all("cS");
+	assert_false(pending.is_open);
+	hear_all("CZ");
+
+	send_all("QS"); /* a Query's own transaction is none of a batch */
+	hear('G');
+	assert_false(pending.is_open);
+	send_all("c");
+	hear_all("CZ");
+
+	send_all("ESQ"); /* what was sent last counts */
+	hear('G');
+	assert_false(pending.is_open);
+	pending.is_open = true;
+	pending_reset(&pending);
+	assert_false(pending.is_open);
+}
+
 /* "The head's answer has begun" is said of one head only. */
 static void an_answer_belongs_to_one_head(void **state)
 {
@@ -407,6 +443,11 @@ static void a_reset_forgets(void **state)
 	pending_reset(&pending);
 	assert_true(pending_empty(&pending));
 	assert_false(pending.copying);
+	send_all("EdS");
+	hear('G');
+	assert_true(pending.has_data && pending.is_doubtful && pending.has_swallowed);
+	pending_reset(&pending);
+	assert_false(pending.has_data || pending.is_doubtful || pending.has_swallowed);
 	send_all("E");
 	hear('E');
 	assert_true(pending.skipping);
@@ -459,6 +500,7 @@ int main(void)
 		FRESH(a_sync_between_the_data_is_a_doubt),
 		FRESH(flags_stay_with_their_entry),
 		FRESH(room_leaves_a_spare),
+		FRESH(a_batch_is_open_until_its_sync),
 		FRESH(an_answer_belongs_to_one_head),
 		FRESH(a_reset_forgets),
 		FRESH(what_the_client_waits_for_is_counted),
