@@ -75,6 +75,7 @@ enum lease_state lease_take(struct core *core, struct lease *lease)
 		return LEASE_HELD;
 	}
 	lease->state = LEASE_WAITING;
+	lease->failed_attempts = 0;
 	list_push_back(&pool->waiters, &lease->link);
 	pool->waiter_count++;
 	pool_wake(core, pool);

@@ -56,6 +56,7 @@ struct lease {
 	struct task task;          /* brings the news of granted and unblocked */
 	uint64_t since_ns;         /* WAITING: since when; HELD: when granted */
 	uint64_t request_ns;       /* when the first unanswered request was sent */
+	unsigned failed_attempts;  /* WAITING: to connect, begun after the wait did; see pool.h */
 	uint8_t state;             /* enum lease_state */
 	bool keeps;                /* session mode: the server stays until the client leaves */
 	bool is_mid_request;       /* part of a message of the client has been sent */

@@ -11,9 +11,10 @@
 
 enum {
 	POOL_UPKEEP_MS = 333,
-	POOL_RETRY_MS_MIN = 25, /* after the first failure in a row; doubles ... */
-	POOL_RETRY_MS_MAX =
-		500, /* ... up to this, so that a server that is back is found within a second */
+	POOL_RETRY_MS_MIN = 25,   /* after the first failure in a row; doubles ... */
+	POOL_RETRY_MS_MAX = 200,  /* ... up to this */
+	POOL_RETRY_MS_IDLE = 500, /* while nobody waits */
+	POOL_ATTEMPT_DELAY_MS_MAX = 24 * 3600 * 1000, /* nobody waits for longer */
 	POOL_OPEN_AT_ONCE = 16,
 	POOL_NAME_TTL_MS = 5000,
 };
@@ -128,23 +129,35 @@ void pools_close(struct core *core)
 
 /* ---- failing ---- */
 
-static void pool_fail_waiters(struct core *core, struct pool *pool, const struct fault *fault)
+/* How many attempts must fail before a client that waits is told. */
+static unsigned pool_attempts(const struct core *core, const struct pool *pool)
 {
-	struct list *link, waiting;
+	unsigned attempts = (unsigned)core->pools->config->general.connect_attempts;
 
-	/* A client that is told may have its next request ready, and stand in the queue again at once. */
-	list_init(&waiting);
-	list_splice_back(&waiting, &pool->waiters);
-	while ((link = list_first(&waiting)))
-		lease_fail(core, container_of(link, struct lease, link), fault);
+	return attempts < pool->address_count ? pool->address_count : attempts;
 }
 
-/* No server, none on its way, and it is too early to try again: tell those who wait why. */
-static void pool_fail_fast(struct core *core, struct pool *pool)
+/* When the next attempt may be made. */
+static uint64_t pool_retry_ns(const struct core *core, const struct pool *pool)
 {
-	struct fault fault = {"ERROR", pool->failure_state, pool->failure_text, NULL, NULL};
+	unsigned attempts = pool_attempts(core, pool), doublings;
+	int64_t delay_ms;
 
-	pool_fail_waiters(core, pool, &fault);
+	if (pool->failures == 0 || pool->failures < pool->address_count)
+		return 0;
+	if (pool->failures < attempts) {
+		delay_ms = core->pools->config->general.connect_attempt_delay_ms;
+		if (delay_ms > POOL_ATTEMPT_DELAY_MS_MAX)
+			delay_ms = POOL_ATTEMPT_DELAY_MS_MAX;
+	} else if (pool->waiter_count == 0) {
+		delay_ms = POOL_RETRY_MS_IDLE;
+	} else {
+		doublings = pool->failures - attempts;
+		delay_ms = (int64_t)POOL_RETRY_MS_MIN << (doublings < 3 ? doublings : 3);
+		if (delay_ms > POOL_RETRY_MS_MAX)
+			delay_ms = POOL_RETRY_MS_MAX;
+	}
+	return pool->failed_ns + (uint64_t)delay_ms * NS_PER_MS;
 }
 
 static unsigned pool_alive(const struct pool *pool)
@@ -152,43 +165,56 @@ static unsigned pool_alive(const struct pool *pool)
 	return pool_total(pool) - pool->server_count[SERVER_LIST_CLOSING];
 }
 
-void pool_server_failed(
-	struct core *core, struct pool *pool, const struct fault *fault, bool by_password)
+/* Attempts that were under way together count as one: they tell one thing, and tried one address. */
+static void pool_count_failure(
+	struct core *core, struct pool *pool, uint64_t began_ns, const struct fault *fault)
 {
-	const struct config_general *general = &core->pools->config->general;
-	int64_t delay_ms;
+	bool passes = strcmp(fault->sqlstate, SQLSTATE_CANNOT_CONNECT_NOW) == 0;
 
-	if (by_password || core->pools->is_draining) {
-		pool_wake(core, pool);
+	if (pool->failures > 0 && began_ns < pool->failed_ns)
 		return;
-	}
 	pool->failures++;
+	pool->failed_ns = core->now_ns;
 	pool->next_address++;
 	if (strcmp(pool->failure_text, fault->message) != 0 || pool->failures == 1)
 		log_warn(core, "pool %s/%s: %s", pool->config->database, pool->config->user,
 			fault->message);
 	snprintf(pool->failure_text, sizeof pool->failure_text, "%s", fault->message);
 	snprintf(pool->failure_state, sizeof pool->failure_state, "%s", fault->sqlstate);
-	if (pool->failures < general->connect_attempts || pool->failures < pool->address_count) {
-		delay_ms = pool->failures < pool->address_count ? 0
-								: general->connect_attempt_delay_ms;
-	} else {
-		delay_ms = (int64_t)POOL_RETRY_MS_MIN << (pool->failures < 6 ? pool->failures : 6);
-		if (delay_ms > POOL_RETRY_MS_MAX)
-			delay_ms = POOL_RETRY_MS_MAX;
-		if (pool_alive(pool) == 0)
-			pool_fail_waiters(core, pool, fault);
+	list_each(link, &pool->waiters) {
+		struct lease *lease = container_of(link, struct lease, link);
+
+		if (lease->since_ns > began_ns)
+			break;
+		lease->failed_attempts += !passes;
 	}
-	pool->retry_ns = core->now_ns + (uint64_t)delay_ms * NS_PER_MS;
-	core_timer_set(core, &pool->retry, delay_ms);
+}
+
+void pool_server_failed(struct core *core, struct pool *pool, uint64_t began_ns,
+	const struct fault *fault, bool by_password)
+{
+	unsigned attempts = pool_attempts(core, pool);
+	struct list *link;
+
+	pool_wake(core, pool);
+	if (by_password || core->pools->is_draining)
+		return;
+	pool_count_failure(core, pool, began_ns, fault);
+	if (pool_alive(pool) > 0)
+		return;
+	/* A client that is told may stand in the queue again at once: at its end, and with no failed attempt. */
+	while ((link = list_first(&pool->waiters))) {
+		struct lease *lease = container_of(link, struct lease, link);
+
+		if (lease->failed_attempts < attempts)
+			return;
+		lease_fail(core, lease, fault);
+	}
 }
 
 static void pool_retry(struct core *core, struct timer *timer)
 {
-	struct pool *pool = container_of(timer, struct pool, retry);
-
-	pool->retry_ns = 0;
-	pool_wake(core, pool);
+	pool_wake(core, container_of(timer, struct pool, retry));
 }
 
 static void pool_waited(struct core *core, struct timer *timer)
@@ -201,6 +227,15 @@ static void pool_waited(struct core *core, struct timer *timer)
 		"or make transactions shorter."};
 	struct list *link;
 
+	if (pool->failures > 0) {
+		fault.detail = pool->failure_text;
+		fault.hint = NULL;
+	}
+	if (pool->failures > 0 && pool_alive(pool) == pool->server_count[SERVER_LIST_OPENING]) {
+		fault.sqlstate = pool->failure_state;
+		fault.message = pool->failure_text;
+		fault.detail = "The server was tried again until checkout_timeout was over.";
+	}
 	while ((link = list_first(&pool->waiters))) {
 		struct lease *lease = container_of(link, struct lease, link);
 		uint64_t waited_ns = core->now_ns - lease->since_ns;
@@ -230,7 +265,7 @@ static void pool_resolved(struct core *core, struct resolve *resolve)
 
 		snprintf(text, sizeof text, "could not resolve the host name \"%s\": %s",
 			resolve->host, resolve->reason);
-		pool_server_failed(core, pool, &fault, false);
+		pool_server_failed(core, pool, pool->resolving_ns, &fault, false);
 	} else {
 		memcpy(pool->addresses, resolve->addresses, sizeof pool->addresses);
 		pool->address_count = resolve->count;
@@ -273,6 +308,7 @@ static int pool_find_addresses(struct core *core, struct pool *pool)
 		return error;
 	}
 	pool->resolve = resolve;
+	pool->resolving_ns = core->now_ns;
 	return ERR_FULL;
 }
 
@@ -287,13 +323,13 @@ static bool pool_open_one(struct core *core, struct pool *pool)
 		return false;
 	if (error) {
 		fault.message = "the path of the server's unix socket is too long";
-		pool_server_failed(core, pool, &fault, false);
+		pool_server_failed(core, pool, core->now_ns, &fault, false);
 		return false;
 	}
 	if (server_open(core, pool, &pool->addresses[pool->next_address % pool->address_count],
 		    &why) != 0) {
 		fault.message = why;
-		pool_server_failed(core, pool, &fault, false);
+		pool_server_failed(core, pool, core->now_ns, &fault, false);
 		return false;
 	}
 	if (!timer_is_set(&pool->upkeep))
@@ -307,6 +343,7 @@ static void pool_grow(struct core *core, struct pool *pool)
 	unsigned total = pool_total(pool), opening = pool->server_count[SERVER_LIST_OPENING];
 	unsigned wanted = pool->waiter_count > opening ? pool->waiter_count - opening : 0;
 	unsigned room = total < pool->size ? pool->size - total : 0;
+	uint64_t retry_ns;
 
 	if (total < pool->min_size && wanted < pool->min_size - total)
 		wanted = pool->min_size - total;
@@ -316,14 +353,17 @@ static void pool_grow(struct core *core, struct pool *pool)
 		wanted = POOL_OPEN_AT_ONCE;
 	if (wanted == 0 || core->pools->is_draining)
 		return;
-	if (core->now_ns < pool->retry_ns) {
-		if (pool_alive(pool) == 0 &&
-			pool->failures >= core->pools->config->general.connect_attempts)
-			pool_fail_fast(core, pool);
+	retry_ns = pool_retry_ns(core, pool);
+	if (core->now_ns < retry_ns) {
+		core_timer_set(core, &pool->retry,
+			(int64_t)((retry_ns - core->now_ns + NS_PER_MS - 1) / NS_PER_MS));
 		return;
 	}
-	if (pool->failures > 0)
-		wanted = 1; /* one to see whether it is back */
+	if (pool->failures > 0) {
+		if (opening > 0)
+			return;
+		wanted = 1; /* one at a time to see whether it is back */
+	}
 	while (wanted-- > 0 && pool_open_one(core, pool))
 		;
 }
@@ -378,7 +418,6 @@ void pool_server_ready(struct core *core, struct server *server)
 		log_info(core, "pool %s/%s: the server is back", pool->config->database,
 			pool->config->user);
 	pool->failures = 0;
-	pool->retry_ns = 0;
 	pool->password = server->password;
 	pool_note_plain(pool, server);
 	pool_give(core, server);

@@ -2,6 +2,12 @@
  *
  * Owner: the core. Thread: that core's. Each core has its share of the configured size. Several connections are opened at once when
  * several clients wait. Idle servers are used last in, first out; waiters are served first in, first out.
+ *
+ * When the server cannot be reached and the pool has no other connection, a client that waits is told why, by the first attempt
+ * that failed and had begun after the client's wait did: what it hears is never older than its wait. With several addresses, or
+ * connect_attempts, it takes that many attempts. 57P03 (the server starts, stops or recovers) fails nobody before checkout_timeout:
+ * it passes by itself. While somebody waits, attempts follow each other within POOL_RETRY_MS_MAX, so that a dead server's reason
+ * comes soon and a server that is back is found soon.
  */
 #ifndef PGRING_POOL_POOL_H
 #define PGRING_POOL_POOL_H
@@ -34,7 +40,8 @@ struct pool {
 	struct list settings;
 	struct settings *plain_settings; /* what servers have of themselves */
 
-	struct resolve *resolve; /* under way */
+	struct resolve *resolve; /* under way ... */
+	uint64_t resolving_ns;   /* ... since when */
 	struct address addresses[POOL_ADDRESSES];
 	unsigned address_count, next_address;
 	uint64_t resolved_ns;
@@ -43,8 +50,8 @@ struct pool {
 	size_t scram_password;        /* which password they are of */
 	size_t password;              /* the one that was good */
 
-	unsigned failures; /* in a row */
-	uint64_t retry_ns; /* no attempt before */
+	unsigned failures;  /* in a row */
+	uint64_t failed_ns; /* when the last of them was counted */
 	char failure_text[256], failure_state[6];
 	struct timer retry, waited, upkeep;
 	struct task dispatch;
@@ -75,8 +82,9 @@ void pool_wake(struct core *core, struct pool *pool);
 
 /* News from the pool's servers. */
 void pool_server_ready(struct core *core, struct server *server);
-void pool_server_failed(
-	struct core *core, struct pool *pool, const struct fault *fault, bool by_password);
+/* An attempt failed that began at `began_ns`; another is made at once if it was for the password and there is another one. */
+void pool_server_failed(struct core *core, struct pool *pool, uint64_t began_ns,
+	const struct fault *fault, bool by_password);
 void pool_server_gone(struct core *core, struct pool *pool);
 /* A server is free, clean and in step. */
 void pool_give(struct core *core, struct server *server);

@@ -191,6 +191,7 @@ void server_login_done(struct core *core, struct server *server)
 void server_login_failed(struct core *core, struct server *server, const struct fault *fault)
 {
 	struct pool *pool = server->pool;
+	uint64_t began_ns = server->opened_ns;
 	bool is_refused = strcmp(fault->sqlstate, SQLSTATE_INVALID_PASSWORD) == 0;
 	bool by_password = is_refused && server->password + 1 < pool->config->server_password_count;
 
@@ -199,7 +200,7 @@ void server_login_failed(struct core *core, struct server *server, const struct 
 		pool->password =
 			by_password ? server->password + 1 : 0; /* the next one may be good */
 	server_close(core, server, fault->message);
-	pool_server_failed(core, pool, fault, by_password);
+	pool_server_failed(core, pool, began_ns, fault, by_password);
 }
 
 /* ---- closing ---- */

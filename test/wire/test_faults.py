@@ -90,9 +90,9 @@ def test_broken_database_does_not_harm_others(pooler, postgres):
 class FakeServer:
     """A server that does what a PostgreSQL would not. behave(connection) runs in a thread of its own for each connection."""
 
-    def __init__(self, behave):
+    def __init__(self, behave, port=0):
         self.behave = behave
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.port = self.listener.getsockname()[1]
         self.connections = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -122,8 +122,8 @@ class FakeServer:
 def fake(request):
     made = []
 
-    def make(behave):
-        made.append(FakeServer(behave))
+    def make(behave, port=0):
+        made.append(FakeServer(behave, port))
         return made[-1]
 
     yield make
@@ -212,6 +212,19 @@ def refusing_server(connection):
     read_startup(connection)
     connection.sendall(message(b"E", b"SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0\0"))
     connection.close()
+
+
+def not_now(connection):
+    read_startup(connection)
+    connection.sendall(message(b"E", b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"))
+    connection.close()
+
+
+def healthy_server(connection):
+    welcome(connection)
+    while True:
+        await_query(connection)
+        connection.sendall(ROW_DESCRIPTION + row(b"fake") + message(b"C", text("SELECT 1")) + message(b"Z", b"I"))
 
 
 def unknown_authentication(connection):
@@ -385,6 +398,82 @@ def test_server_sends_an_answer_nobody_asked_for(pooler, fake):
         assert wire.one("SELECT 'fake'") == "fake"
         time.sleep(0.1)
         wire.close()
+
+
+@pytest.mark.pgring_only
+def test_no_client_hears_an_old_failure(pooler, fake):
+    """However long a server was away: once it is back, the next request is served."""
+    port = harness.free_port()
+    one = pooler(databases=[{"name": DATABASE, "host": "127.0.0.1", "port": port}])
+    for _ in range(12):
+        began = time.monotonic()
+        assert "refused" in first_error(one).text
+        assert time.monotonic() - began < 1
+    fake(healthy_server, port)
+    assert one.connect().one("SELECT 'fake'") == "fake"
+
+
+@pytest.mark.pgring_only
+def test_a_failure_is_for_those_who_waited_when_it_began(pooler, fake):
+    """Who begins to wait while an attempt is under way is served by the next one."""
+    attempts, late = [], threading.Event()
+
+    def behave(connection):
+        attempts.append(connection)
+        if len(attempts) > 1:
+            healthy_server(connection)
+        assert late.wait(10)
+        refusing_server(connection)
+
+    one = pooler(databases=fake_database(fake(behave)), auth_type="trust", default_pool_size=1, min_pool_size=0)
+    early, later = one.wire(), one.wire()
+    for wire, here in ((early, 1), (later, 1)):
+        wire.send(wireclient.startup_packet([("user", USER), ("database", DATABASE)]))
+        wait_until(lambda: len(attempts) == here, 5, "an attempt")
+    time.sleep(0.2)
+    late.set()
+    heard = [[kind for kind, _ in messages] for _, messages, _ in sorted(crowd.answers([early, later], 5))]
+    assert b"E" in heard[0], "the first client was not told: %s" % heard[0]
+    assert heard[1][-1] == b"Z" and b"E" not in heard[1], "the second client got the first one's error: %s" % heard[1]
+
+
+@pytest.mark.pgring_only
+def test_a_server_that_starts_is_waited_for(pooler, fake):
+    """57P03 is not an error of the client's: it waits, and is served as soon as the server lets it in."""
+    open_at = time.monotonic() + 1
+
+    def behave(connection):
+        (not_now if time.monotonic() < open_at else healthy_server)(connection)
+
+    one = pooler(databases=fake_database(fake(behave)))
+    wires = [one.connect() for _ in range(5)]
+    assert open_at <= time.monotonic() < open_at + 1, "served %.1f s late" % (time.monotonic() - open_at)
+    for wire in wires:
+        assert wire.one("SELECT 'fake'") == "fake"
+
+
+@pytest.mark.pgring_only
+def test_a_server_that_starts_for_too_long(pooler, fake):
+    """After checkout_timeout the client hears what it waited for."""
+    one = pooler(databases=fake_database(fake(not_now)), checkout_timeout=700)
+    began = time.monotonic()
+    error = first_error(one)
+    assert 0.6 < time.monotonic() - began < 3
+    assert error.sqlstate == "57P03" and "starting up" in error.text, error
+
+
+@pytest.mark.pgring_only
+def test_every_address_is_tried_before_a_client_fails(pooler, fake):
+    """localhost is ::1 and 127.0.0.1 on most machines; the server listens on one of them."""
+    if len(socket.getaddrinfo("localhost", 1, type=socket.SOCK_STREAM)) < 2:
+        pytest.skip("localhost has only one address here")
+    server = fake(healthy_server)
+    one = pooler(databases=[{"name": DATABASE, "host": "localhost", "port": server.port}], auth_type="trust", default_pool_size=8, min_pool_size=0)
+    wires = [one.wire() for _ in range(8)]
+    for wire in wires:
+        wire.send(wireclient.startup_packet([("user", USER), ("database", DATABASE)]))
+    for _, messages, _ in crowd.answers(wires, 5):
+        assert messages[-1][0] == b"Z" and b"E" not in [kind for kind, _ in messages], messages
 
 
 # ---- servers that come and go ----------------------------------------------------------------------------------------
