@@ -202,17 +202,8 @@ static void answers_parameter(struct server *server, const uint8_t *at, size_t l
 		params_set(&server->params, name, value);
 }
 
-/* Pops the head if it is what this message answers. */
-static bool answers_pop(struct server *server, enum pending_kind kind)
-{
-	if (pending_head_kind(&server->pending) != kind)
-		return false;
-	pending_pop(&server->pending);
-	return true;
-}
-
-/* Returns false if the message may not come now. */
-static bool answers_note(struct core *core, struct server *server, const struct frame *frame,
+/* Draws the conclusions from a message that may come, except ReadyForQuery. */
+static void answers_note(struct core *core, struct server *server, const struct frame *frame,
 	const uint8_t *at, size_t len)
 {
 	struct pending *pending = &server->pending;
@@ -220,66 +211,52 @@ static bool answers_note(struct core *core, struct server *server, const struct 
 	switch (frame->type) {
 	case SERVER_DATA_ROW:
 	case SERVER_COPY_DATA:
-		return true;
+		return;
 	case SERVER_COMMAND_COMPLETE:
 		pending->is_answered = true;
 		answers_command_complete(server, at, len);
-		return true;
+		return;
 	case SERVER_ROW_DESCRIPTION:
 		if (pending_head_kind(pending) == PENDING_DESCRIBE)
 			pending_pop(pending);
-		return true;
+		return;
 	case SERVER_PARSE_COMPLETE:
-		return answers_pop(server, PENDING_PARSE);
 	case SERVER_BIND_COMPLETE:
-		return answers_pop(server, PENDING_BIND);
 	case SERVER_CLOSE_COMPLETE:
-		return answers_pop(server, PENDING_CLOSE);
 	case SERVER_NO_DATA:
-		return answers_pop(server, PENDING_DESCRIBE);
 	case SERVER_PORTAL_SUSPENDED:
-		return answers_pop(server, PENDING_EXECUTE);
+		pending_pop(pending);
+		return;
 	case SERVER_EMPTY_QUERY:
 		pending->is_answered = true;
 		if (pending_head_kind(pending) == PENDING_EXECUTE)
 			pending_pop(pending);
-		return true;
+		return;
 	case SERVER_COPY_IN:
 		pending_copy_in(pending);
-		return true;
+		return;
 	case SERVER_FUNCTION_CALL_RESPONSE:
 		pending->is_answered = true;
-		return true;
+		return;
 	case SERVER_ERROR:
 		pending->is_answered = true;
 		answers_error(core, server, frame, at, len);
-		return true;
+		return;
 	case SERVER_PARAMETER_STATUS:
 		answers_parameter(server, at, len);
 		if (server->lease && !pending_empty(pending) &&
 			!(pending_head(pending).flags & PENDING_HIDDEN))
 			server->dirt |=
 				SERVER_DIRT_SESSION; /* set_config() has no tag of its own */
-		return true;
+		return;
 	}
-	return frame->how == FRAME_PASS;
 }
 
 static void answers_ready(struct core *core, struct server *server, char status)
 {
 	struct pending *pending = &server->pending;
-	enum pending_kind kind = pending_head_kind(pending);
-	bool hidden;
+	bool hidden = pending_head(pending).flags & PENDING_HIDDEN;
 
-	if (kind != PENDING_QUERY && kind != PENDING_SYNC && kind != PENDING_FUNCTION) {
-		answers_broken(core, server, "ReadyForQuery without a query");
-		return;
-	}
-	if (kind != PENDING_SYNC && !pending->is_answered) {
-		answers_broken(core, server, "ReadyForQuery without an answer before it");
-		return;
-	}
-	hidden = pending_head(pending).flags & PENDING_HIDDEN;
 	pending_copied(pending);
 	pending_pop(pending);
 	server->status = status;
@@ -288,17 +265,44 @@ static void answers_ready(struct core *core, struct server *server, char status)
 
 /* ---- finding them ---- */
 
-/* May this message come when nothing is owed? */
-static bool answers_is_unasked(uint8_t type)
+/* Why this message may not come now, or NULL. Asked before any of it goes to the client, so that what the client gets does not
+ * depend on the pieces in which it came. */
+static const char *answers_objection(const struct server *server, const struct frame *frame)
 {
-	return type == SERVER_NOTICE || type == SERVER_NOTIFICATION ||
-		type == SERVER_PARAMETER_STATUS || type == SERVER_ERROR;
-}
+	static const char other[] = "an answer to something else";
+	const struct pending *pending = &server->pending;
+	enum pending_kind kind = pending_head_kind(pending);
 
-static bool answers_may_come(const struct server *server, const struct frame *frame)
-{
-	return likely(frame->how != FRAME_OWN &&
-		(!pending_empty(&server->pending) || answers_is_unasked(frame->type)));
+	if (unlikely(frame->how == FRAME_OWN))
+		return "a message that nobody asked for";
+	switch (frame->type) {
+	case SERVER_NOTICE:
+	case SERVER_NOTIFICATION:
+	case SERVER_PARAMETER_STATUS:
+	case SERVER_ERROR:
+		return NULL;
+	}
+	if (unlikely(kind == PENDING_NOTHING))
+		return "a message that nobody asked for";
+	switch (frame->type) {
+	case SERVER_PARSE_COMPLETE:
+		return kind == PENDING_PARSE ? NULL : other;
+	case SERVER_BIND_COMPLETE:
+		return kind == PENDING_BIND ? NULL : other;
+	case SERVER_CLOSE_COMPLETE:
+		return kind == PENDING_CLOSE ? NULL : other;
+	case SERVER_NO_DATA:
+		return kind == PENDING_DESCRIBE ? NULL : other;
+	case SERVER_PORTAL_SUSPENDED:
+		return kind == PENDING_EXECUTE ? NULL : other;
+	case SERVER_READY_FOR_QUERY:
+		if (kind == PENDING_SYNC)
+			return NULL;
+		if (kind != PENDING_QUERY && kind != PENDING_FUNCTION)
+			return "ReadyForQuery without a query";
+		return pending->is_answered ? NULL : "ReadyForQuery without an answer before it";
+	}
+	return NULL;
 }
 
 /* Deals with a frame whose first `len` bytes are at `at`, after what is for the client has been passed on.
@@ -308,8 +312,8 @@ static bool answers_frame(struct core *core, struct server *server, const struct
 {
 	if (frame->type == SERVER_READY_FOR_QUERY)
 		answers_ready(core, server, (char)at[FRAME_HEAD]);
-	else if (!answers_note(core, server, frame, at, len))
-		answers_broken(core, server, "an answer to something else");
+	else
+		answers_note(core, server, frame, at, len);
 	return server->state != SERVER_CLOSING;
 }
 
@@ -341,6 +345,7 @@ static ptrdiff_t answers_gather(
 	for (;;) {
 		size_t n = gather->need - gather->have;
 		struct frame frame;
+		const char *objection;
 		bool hidden;
 
 		if (n > (size_t)(end - at))
@@ -360,8 +365,9 @@ static ptrdiff_t answers_gather(
 			answers_gather_more(server, answers_need(&frame));
 			continue;
 		}
-		if (!answers_may_come(server, &frame)) {
-			answers_broken(core, server, "a message that nobody asked for");
+		objection = answers_objection(server, &frame);
+		if (objection) {
+			answers_broken(core, server, objection);
 			return -1;
 		}
 		hidden = answers_hides(server, frame.type);
@@ -390,6 +396,7 @@ static void answers_span(struct core *core, struct server *server, const struct 
 	while (at < end) {
 		struct frame frame;
 		enum frame_result found;
+		const char *objection;
 		uint32_t n;
 
 		if (server->left > 0) {
@@ -428,9 +435,10 @@ static void answers_span(struct core *core, struct server *server, const struct 
 				return;
 			break;
 		}
-		if (unlikely(!answers_may_come(server, &frame))) {
+		objection = answers_objection(server, &frame);
+		if (unlikely(objection)) {
 			answers_pass(core, server, span, run, at);
-			answers_broken(core, server, "a message that nobody asked for");
+			answers_broken(core, server, objection);
 			return;
 		}
 		n = (uint32_t)(end - at) < frame.bytes ? (uint32_t)(end - at) : frame.bytes;
