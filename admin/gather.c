@@ -84,7 +84,7 @@ static void gather_figures(struct core *core, struct gather *gather)
 	struct client *client;
 
 	for (size_t i = 0; i < core->pools->count; i++) {
-		const struct pool *pool = &core->pools->items[i];
+		const struct pool *pool = core->pools->items[i];
 		struct gather_pool *sum = &gather->pools[i];
 		struct list *oldest = list_first(&pool->waiters);
 

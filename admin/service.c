@@ -12,6 +12,7 @@
 #include "core/errors.h"
 #include "core/jobs.h"
 #include "core/memory.h"
+#include "core/snapshot.h"
 #include "net/loop.h"
 #include "net/socket.h"
 #include "pool/pool.h"
@@ -43,7 +44,7 @@ struct worker {
 
 struct service {
 	struct world world;
-	const struct config *config;
+	struct config *config;
 	struct core control;
 	struct worker *workers;
 	int listeners[LIMIT_LISTENERS];
@@ -121,10 +122,13 @@ static int worker_open(struct worker *worker, char *why, size_t why_size)
 	core->handlers[LETTER_JOB_DONE] = jobs_done;
 	core->handlers[LETTER_CLIENT] = router_adopt;
 	core->handlers[LETTER_CANCEL] = cancel_arrived;
+	core->handlers[LETTER_ASK] = budget_asked;
+	core->handlers[LETTER_PARCEL] = budget_arrived;
 	core->handlers[LETTER_GATHER] = gather_arrived;
 	core->handlers[LETTER_ANSWER] = client_console_answered;
 	core->handlers[LETTER_DRAIN] = worker_drain;
 	core->handlers[LETTER_STOP] = worker_stop;
+	snapshot_switch(core, service->config);
 	error = pools_open(core, service->config);
 	if (!error)
 		error = router_open(core, service->config, service->admin_password_used);
@@ -164,8 +168,10 @@ static void *worker_main(void *argument)
 	if (error)
 		return NULL; /* the process ends */
 	loop_run(&worker->core);
+	mailbox_receive(&worker->core); /* what the others sent before they ended, too */
 	router_close(&worker->core);
 	pools_close(&worker->core);
+	snapshot_close(&worker->core);
 	loop_close(&worker->core);
 	return NULL;
 }
@@ -469,6 +475,7 @@ static void service_stop(struct service *service)
 	mailboxes_destroy(&service->world.boxes);
 	log_destroy(&service->world.log);
 	free(service->workers);
+	budget_forget(service->config);
 	memory_wipe(service->admin_password, sizeof service->admin_password);
 }
 
@@ -500,12 +507,14 @@ static int service_start(struct service *service)
 		return 1;
 	if (service_open_control(service) != 0)
 		return service_fail(service, service->why);
+	if (budget_assign(service->config, NULL, workers) != 0)
+		return service_fail(service, error_text(ERR_NO_MEMORY));
 	if (jobs_start(world) != 0)
 		return service_fail(service, "the job threads could not be started");
 	return service_start_workers(service, workers);
 }
 
-int service_run(const struct config *config)
+int service_run(struct config *config)
 {
 	struct service *service = aligned_alloc(64, (sizeof *service + 63) & ~(size_t)63);
 

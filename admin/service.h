@@ -8,6 +8,6 @@
 #include "core/config.h"
 
 /* Runs until it is told to stop (SIGTERM, SIGINT, SHUTDOWN). Returns the exit status. */
-int service_run(const struct config *config);
+int service_run(struct config *config);
 
 #endif

@@ -158,6 +158,13 @@ struct config_pool {
 	const struct config_user *user_entry;
 };
 
+/* What a pool is beyond one snapshot. Assigned by pool/budget.h. */
+struct budget;
+struct config_identity {
+	struct budget *budget;
+	uint32_t server_epoch; /* changes when the server, or how to log in to it, does */
+};
+
 struct config_arena; /* private */
 
 struct config {
@@ -182,6 +189,10 @@ struct config {
 	size_t pool_count;
 	const char *const *database_names; /* the distinct names, in the order of the file */
 	size_t database_name_count;
+
+	struct config_identity
+		*identities; /* by config_pool.index; NULL before the cores may see it */
+	uint32_t next_id;    /* for the next new pool */
 
 	/* private to config.c */
 	const uint32_t *pool_slots; /* open addressing: index into pools + 1, 0 is free */

@@ -13,6 +13,7 @@
 #include "core/timer.h"
 
 struct config;
+struct snapshot;
 struct net;
 struct pools;
 struct router;
@@ -60,6 +61,7 @@ struct core {
 	bool stopping;
 	uint64_t metrics[METRIC_COUNT];
 
+	struct snapshot *snapshot; /* the configuration in use */
 	struct net *net;
 	struct pools *pools;
 	struct router *router;

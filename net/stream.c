@@ -16,6 +16,7 @@
 static void stream_try_free(struct core *core, struct stream *stream);
 static void stream_submit_send(struct core *core, struct stream *stream);
 static void stream_linger(struct core *core, struct timer *timer);
+static void stream_try_release(struct core *core, struct stream *stream);
 
 static void stream_arm(struct core *core, struct stream *stream)
 {
@@ -129,7 +130,8 @@ void stream_flush_all(struct core *core)
 	while ((link = list_pop_front(&core->net->dirty))) {
 		struct stream *stream = container_of(link, struct stream, dirty);
 
-		if ((stream->state == STREAM_OPEN || stream->state == STREAM_FLUSHING) &&
+		if ((stream->state == STREAM_OPEN || stream->state == STREAM_FLUSHING ||
+			    stream->state == STREAM_RELEASING) &&
 			stream->sending == 0 && !chain_empty(&stream->out))
 			stream_submit_send(core, stream);
 	}
@@ -140,7 +142,8 @@ static void stream_end(struct core *core, struct stream *stream, int error)
 	if (stream->is_ended)
 		return;
 	stream->is_ended = true;
-	if (stream->state == STREAM_CONNECTING || stream->state == STREAM_OPEN)
+	if (stream->state == STREAM_CONNECTING || stream->state == STREAM_OPEN ||
+		stream->state == STREAM_RELEASING)
 		stream->events->ended(core, stream, error);
 	else
 		stream_close(core, stream, STREAM_AT_ONCE);
@@ -195,6 +198,8 @@ static void stream_sent(struct core *core, struct stream *stream, int result)
 		stream_flush(core, stream);
 	} else if (stream->state == STREAM_FLUSHING) {
 		stream_flushed(core, stream);
+	} else if (unlikely(stream->state == STREAM_RELEASING)) {
+		stream_try_release(core, stream);
 	}
 }
 
@@ -207,7 +212,10 @@ static void stream_receive_over(struct core *core, struct stream *stream, int re
 		stream_try_free(core, stream);
 		return;
 	}
-	if (result == -ENOBUFS) {
+	if (unlikely(stream->state == STREAM_RELEASING) &&
+		(result > 0 || result == -ECANCELED || result == -EINTR || result == -ENOBUFS)) {
+		stream_try_release(core, stream);
+	} else if (result == -ENOBUFS) {
 		core_count(core, METRIC_ring_starved);
 		stream->receive = RECEIVE_STARVED;
 		list_push_back(&core->net->starved, &stream->starved);
@@ -239,7 +247,7 @@ static void stream_received(
 
 	if (completion->result > 0) {
 		stream->received += (uint32_t)completion->result;
-		if (stream->state == STREAM_OPEN)
+		if (stream->state == STREAM_OPEN || stream->state == STREAM_RELEASING)
 			stream->events->data(core, stream, spans, count);
 	}
 	for (unsigned i = 0; i < count; i++)
@@ -256,7 +264,7 @@ static void stream_received_bulk(struct core *core, struct stream *stream, int r
 		struct span span = {bulk->bytes, (uint32_t)result, 0, bulk};
 
 		stream->received += (uint32_t)result;
-		if (stream->state == STREAM_OPEN)
+		if (stream->state == STREAM_OPEN || stream->state == STREAM_RELEASING)
 			stream->events->data(core, stream, &span, 1);
 	}
 	bulk_drop(bulk); /* what was borrowed of it lives on in queues */
@@ -320,6 +328,36 @@ static void stream_try_free(struct core *core, struct stream *stream)
 	ring_close_fd(core->net->ring, stream->fd);
 	stream->events->closed(core, stream);
 	slab_free(&core->net->streams, stream);
+}
+
+/* ---- giving the connection away ---- */
+
+static void stream_try_release(struct core *core, struct stream *stream)
+{
+	if (stream->state != STREAM_RELEASING || stream->is_ended || stream->sending > 0 ||
+		!chain_empty(&stream->out) || stream->receive != RECEIVE_OFF)
+		return;
+	list_remove(&stream->dirty);
+	list_remove(&stream->holder);
+	core_timer_stop(core, &stream->linger);
+	CHECK(!stream->bulk);
+	stream->events->released(core, stream, stream->fd);
+	slab_free(&core->net->streams, stream);
+}
+
+static void stream_release_later(struct core *core, struct timer *timer)
+{
+	stream_try_release(core, container_of(timer, struct stream, linger));
+}
+
+void stream_release(struct core *core, struct stream *stream)
+{
+	CHECK(stream->state == STREAM_OPEN && !stream->is_ended);
+	stream->state = STREAM_RELEASING;
+	stream->reading = false;
+	stream_cancel_receive(core, stream);
+	timer_init(&stream->linger, stream_release_later);
+	core_timer_set(core, &stream->linger, 0);
 }
 
 /* The end, from a timer: stream_close may not free the slot under its caller. */

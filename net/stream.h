@@ -1,6 +1,7 @@
 /* stream: one connection as a stream of bytes in both directions.
  *
  *   CONNECTING -> OPEN -> FLUSHING -> LINGERING -> CLOSING -> (freed)
+ *                   \-> RELEASING -> (freed; the descriptor lives on)
  *
  * Owner: whoever opened it; it hears of it through its events. Thread: the core's. Memory: a slot of the core's stream slab; an
  * idle stream has no buffer. At most one send is in flight; what is queued meanwhile is gathered into the next. After
@@ -27,6 +28,8 @@ struct stream_events {
 	void (*ended)(struct core *core, struct stream *stream, int error);
 	/* The last event: forget the stream. */
 	void (*closed)(struct core *core, struct stream *stream);
+	/* Instead of closed(), after stream_release: the descriptor is the owner's now. */
+	void (*released)(struct core *core, struct stream *stream, int fd);
 };
 
 enum stream_state {
@@ -34,7 +37,8 @@ enum stream_state {
 	STREAM_OPEN,
 	STREAM_FLUSHING, /* closing, once what is queued has been sent */
 	STREAM_LINGERING, /* said goodbye; waits for the peer to do so, to not cut off what it still has to read */
-	STREAM_CLOSING, /* waits for the kernel's last completions */
+	STREAM_RELEASING, /* to be given away with its connection; waits likewise */
+	STREAM_CLOSING,   /* waits for the kernel's last completions */
 };
 
 enum stream_receive { RECEIVE_OFF, RECEIVE_ARMED, RECEIVE_CANCELLED, RECEIVE_STARVED };
@@ -105,6 +109,10 @@ enum stream_close_how {
 
 /* Ends the stream. Twice is once, but the second may be more urgent than the first. */
 void stream_close(struct core *core, struct stream *stream, enum stream_close_how how);
+
+/* Gives up the stream but not its connection: released() follows, on a later turn, once all that is queued has been sent and the
+ * kernel has let go. Until then data() and ended() may still come; who closes the stream meanwhile hears closed() as ever. */
+void stream_release(struct core *core, struct stream *stream);
 
 /* For the loop. */
 void stream_complete(struct core *core, const struct ring_completion *completion);

@@ -92,8 +92,8 @@ static void lease_leave_queue(struct lease *lease)
 
 void lease_cancel_wait(struct core *core, struct lease *lease)
 {
-	(void)core;
 	lease_leave_queue(lease);
+	budget_publish(core, lease->pool);
 }
 
 void lease_grant(struct core *core, struct lease *lease, struct server *server)
@@ -116,6 +116,7 @@ void lease_grant(struct core *core, struct lease *lease, struct server *server)
 	if (lease->keeps)
 		server->dirt |= SERVER_DIRT_SESSION;
 	pool->stats.assignments++;
+	budget_publish(core, pool);
 	if (unlikely(server->settings != lease->settings)) {
 		settings_compose(core, &server->stream->out, server->settings, lease->settings);
 		stream_flush(core, server->stream);
@@ -129,6 +130,7 @@ void lease_grant(struct core *core, struct lease *lease, struct server *server)
 void lease_fail(struct core *core, struct lease *lease, const struct fault *fault)
 {
 	lease_leave_queue(lease);
+	budget_publish(core, lease->pool);
 	lease->events->failed(core, lease, fault);
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/clock.h"
 #include "core/errors.h"
+#include "pool/server_move.h"
 #include "protocol/sqlstate.h"
 
 #include <stdio.h>
@@ -38,93 +39,26 @@ void pool_wake(struct core *core, struct pool *pool)
 	core_defer(core, &pool->dispatch);
 }
 
-/* This core's part of a number that holds for all cores; nobody is left without a server. */
-static unsigned pool_share(const struct core *core, int64_t whole, unsigned least)
+static void pool_ask_again(struct core *core, struct timer *timer)
 {
-	int64_t workers = core->world->worker_count;
-	int64_t share = whole / workers + ((int64_t)core->index < whole % workers);
-
-	if (share > LIMIT_SLOTS)
-		share = LIMIT_SLOTS;
-	return share < (int64_t)least ? least : (unsigned)share;
+	pool_wake(core, container_of(timer, struct pool, ask_again));
 }
 
-static void pool_init(struct core *core, struct pool *pool, const struct config_pool *config)
+void pool_init(struct pool *pool)
 {
 	static const struct params nothing;
 
-	pool->config = config;
-	pool->size = pool_share(core, config->pool_size, 1);
-	pool->min_size = config->refused ? 0 : pool_share(core, config->min_pool_size, 0);
-	if (pool->min_size > pool->size)
-		pool->min_size = pool->size;
 	for (int i = 0; i < SERVER_LIST_COUNT; i++)
 		list_init(&pool->servers[i]);
 	list_init(&pool->waiters);
 	list_init(&pool->settings);
+	list_init(&pool->removed);
 	pool->plain_settings = settings_share(pool, &nothing);
 	timer_init(&pool->retry, pool_retry);
 	timer_init(&pool->waited, pool_waited);
 	timer_init(&pool->upkeep, pool_upkeep);
+	timer_init(&pool->ask_again, pool_ask_again);
 	task_init(&pool->dispatch, pool_dispatch);
-	if (pool->min_size > 0)
-		pool_wake(core, pool);
-}
-
-int pools_open(struct core *core, const struct config *config)
-{
-	struct pools *pools = calloc(1, sizeof *pools);
-
-	if (!pools)
-		return ERR_NO_MEMORY;
-	core->pools = pools;
-	pools->config = config;
-	pools->count = config->pool_count;
-	pools->items = calloc(pools->count + 1, sizeof *pools->items);
-	if (!pools->items || slab_init(&pools->servers, sizeof(struct server), LIMIT_SLOTS) != 0)
-		return ERR_NO_MEMORY;
-	for (size_t i = 0; i < pools->count; i++)
-		pool_init(core, &pools->items[i], &config->pools[i]);
-	return 0;
-}
-
-void pools_drain(struct core *core)
-{
-	core->pools->is_draining = true;
-	for (size_t i = 0; i < core->pools->count; i++) {
-		struct pool *pool = &core->pools->items[i];
-
-		core_timer_stop(core, &pool->retry);
-		core_timer_stop(core, &pool->upkeep);
-		list_each_safe(link, &pool->servers[SERVER_LIST_IDLE])
-			server_close(core, container_of(link, struct server, link),
-				"pgring is shutting down");
-		list_each_safe(opening, &pool->servers[SERVER_LIST_OPENING])
-			server_close(core, container_of(opening, struct server, link),
-				"pgring is shutting down");
-	}
-}
-
-bool pools_idle(const struct core *core)
-{
-	return core->pools->servers.live == 0;
-}
-
-void pools_close(struct core *core)
-{
-	struct pools *pools = core->pools;
-
-	for (size_t i = 0; i < pools->count; i++) {
-		struct pool *pool = &pools->items[i];
-
-		CHECK(pool->waiter_count == 0 && pool_total(pool) == 0);
-		settings_drop(pool->plain_settings);
-		CHECK(list_empty(&pool->settings));
-	}
-	slab_destroy(&pools->servers);
-	free(pools->items);
-	free(pools);
-	core->pools = NULL;
 }
 
 /* ---- failing ---- */
@@ -337,21 +271,35 @@ static bool pool_open_one(struct core *core, struct pool *pool)
 	return true;
 }
 
-/* Opens what waiters and min_pool_size ask for, as far as there is room. */
+/* What the pool keeps open of itself. */
+static int pool_least(const struct pool *pool)
+{
+	return pool->min_size < pool->permits ? pool->min_size : pool->permits;
+}
+
+/* Opens what waiters and min_pool_size ask for, as far as there are permits; other cores are asked for the rest. */
 static void pool_grow(struct core *core, struct pool *pool)
 {
-	unsigned total = pool_total(pool), opening = pool->server_count[SERVER_LIST_OPENING];
-	unsigned wanted = pool->waiter_count > opening ? pool->waiter_count - opening : 0;
-	unsigned room = total < pool->size ? pool->size - total : 0;
+	int total = (int)pool_total(pool), room = pool_room(pool);
+	int on_the_way = (int)(pool->server_count[SERVER_LIST_OPENING] + pool->coming);
+	int wanted = (int)pool->waiter_count - on_the_way;
 	uint64_t retry_ns;
 
-	if (total < pool->min_size && wanted < pool->min_size - total)
-		wanted = pool->min_size - total;
+	if (core->pools->is_draining || pool->is_removed)
+		return;
+	if (wanted < 0)
+		wanted = 0;
+	if (pool->permits < 0)
+		budget_ask(core, pool, (unsigned)-pool->permits);
+	else if (wanted > room && (pool->failures == 0 || pool->permits == 0))
+		budget_ask(core, pool, (unsigned)(wanted - (room > 0 ? room : 0)));
+	if (wanted < pool_least(pool) - total)
+		wanted = pool_least(pool) - total;
 	if (wanted > room)
 		wanted = room;
 	if (wanted > POOL_OPEN_AT_ONCE)
 		wanted = POOL_OPEN_AT_ONCE;
-	if (wanted == 0 || core->pools->is_draining)
+	if (wanted <= 0)
 		return;
 	retry_ns = pool_retry_ns(core, pool);
 	if (core->now_ns < retry_ns) {
@@ -360,7 +308,7 @@ static void pool_grow(struct core *core, struct pool *pool)
 		return;
 	}
 	if (pool->failures > 0) {
-		if (opening > 0)
+		if (pool->server_count[SERVER_LIST_OPENING] > 0)
 			return;
 		wanted = 1; /* one at a time to see whether it is back */
 	}
@@ -387,7 +335,13 @@ static void pool_dispatch(struct core *core, struct task *task)
 			break;
 	}
 	pool_grow(core, pool);
+	budget_publish(core, pool);
 	link = list_first(&pool->waiters);
+	if (unlikely(pool->is_removed)) {
+		if (pool->client_count == 0 && pool_total(pool) == 0 && !pool->resolve)
+			pools_free(core, pool);
+		return;
+	}
 	if (link && !timer_is_set(&pool->waited) &&
 		core->pools->config->general.checkout_timeout_ms != CONFIG_UNLIMITED)
 		core_timer_set(
@@ -426,13 +380,24 @@ void pool_server_ready(struct core *core, struct server *server)
 
 static void pool_consider_growing(struct core *core, struct pool *pool)
 {
-	if (pool->waiter_count > 0 || pool_total(pool) < pool->min_size)
+	if (pool->waiter_count > 0 || (int)pool_total(pool) < pool_least(pool) || pool->is_removed)
 		pool_wake(core, pool);
 }
 
 void pool_server_gone(struct core *core, struct pool *pool)
 {
+	budget_publish(core, pool);
 	pool_consider_growing(core, pool);
+}
+
+void pool_retire_idle(struct core *core, struct pool *pool)
+{
+	int surplus = (int)pool_alive(pool) - (pool->permits > 0 ? pool->permits : 0);
+
+	while (surplus-- > 0 && !list_empty(&pool->servers[SERVER_LIST_IDLE]))
+		server_close(core,
+			container_of(pool->servers[SERVER_LIST_IDLE].prev, struct server, link),
+			"pool_size was lowered");
 }
 
 void pool_give(struct core *core, struct server *server)
@@ -443,12 +408,21 @@ void pool_give(struct core *core, struct server *server)
 	server->idle_ns = server->used_ns = core->now_ns;
 	server_enter(core, server, SERVER_IDLE);
 	if (unlikely(server->retires || core->pools->is_draining ||
-		    core->now_ns >= server->expires_ns)) {
-		server_close(core, server, "server_lifetime is over, or pgring is shutting down");
+		    core->now_ns >= server->expires_ns || (int)pool_alive(pool) > pool->permits)) {
+		server_close(core, server,
+			"server_lifetime or its pool's configuration, or pgring is shutting down");
 		return;
 	}
-	if (waiter)
-		lease_grant(core, container_of(waiter, struct lease, link), server);
+	if (waiter) {
+		int to = budget_more_urgent(core, pool);
+
+		if (likely(to < 0))
+			lease_grant(core, container_of(waiter, struct lease, link), server);
+		else
+			server_move(core, server, (unsigned)to, false);
+	} else {
+		budget_publish(core, pool);
+	}
 }
 
 /* ---- upkeep ---- */
@@ -457,7 +431,7 @@ static void pool_upkeep(struct core *core, struct timer *timer)
 {
 	struct pool *pool = container_of(timer, struct pool, upkeep);
 	int64_t idle_ms = pool->config->idle_timeout_ms;
-	unsigned total = pool_total(pool);
+	int total = (int)pool_total(pool);
 
 	/* the last used stand in front: the longest idle come last */
 	list_each_safe(link, &pool->servers[SERVER_LIST_IDLE]) {
@@ -465,13 +439,14 @@ static void pool_upkeep(struct core *core, struct timer *timer)
 
 		if (core->now_ns >= server->expires_ns) {
 			server_close(core, server, "server_lifetime is over");
-		} else if (idle_ms != CONFIG_UNLIMITED && total > pool->min_size &&
+		} else if (idle_ms != CONFIG_UNLIMITED && total > pool_least(pool) &&
 			core->now_ns - server->idle_ns > (uint64_t)idle_ms * NS_PER_MS) {
 			server_close(core, server, "idle_timeout is over");
 			total--;
 		}
 	}
+	budget_publish(core, pool);
 	pool_consider_growing(core, pool);
-	if (pool_total(pool) > 0 || pool->min_size > 0)
+	if (pool_total(pool) > 0 || pool_least(pool) > 0)
 		core_timer_set(core, &pool->upkeep, POOL_UPKEEP_MS);
 }

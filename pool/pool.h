@@ -1,7 +1,9 @@
 /* pool: the server connections of one (database, user) pair on one core, and the clients that wait for one.
  *
- * Owner: the core. Thread: that core's. Each core has its share of the configured size. Several connections are opened at once when
- * several clients wait. Idle servers are used last in, first out; waiters are served first in, first out.
+ * Owner: the core. Thread: that core's. Each core has its permits of the configured size, which move between cores (budget.h).
+ * A pool outlives the configuration that made it: it changes with each new one, and if that has it no longer it is freed when its last
+ * client and server are gone. Several connections are opened at once when several clients wait. Idle servers are used last in,
+ * first out; waiters are served first in, first out.
  *
  * When the server cannot be reached and the pool has no other connection, a client that waits is told why, by the first attempt
  * that failed and had begun after the client's wait did: what it hears is never older than its wait. With several addresses, or
@@ -15,6 +17,7 @@
 #include "core/config.h"
 #include "core/slab.h"
 #include "net/resolve.h"
+#include "pool/budget.h"
 #include "pool/lease.h"
 #include "pool/server.h"
 #include "pool/settings.h"
@@ -27,11 +30,20 @@ struct pool_stats {
 	uint64_t parses, binds;
 };
 
+struct snapshot;
+
 enum { POOL_ADDRESSES = RESOLVE_MAX };
 
 struct pool {
 	const struct config_pool *config;
-	unsigned size, min_size; /* this core's share */
+	struct budget *budget;
+	uint32_t id, server_epoch;
+	int permits; /* servers that this core may have; negative: owed, because pool_size was lowered */
+	int min_size;        /* this core's part of min_pool_size */
+	unsigned coming;     /* servers that other cores have promised */
+	bool is_asking;      /* another core is asked for servers */
+	uint64_t offered_ns; /* the client of another core that last got something from here */
+	uint64_t compared_ns;
 	struct list servers[SERVER_LIST_COUNT];
 	unsigned server_count[SERVER_LIST_COUNT];
 	struct list waiters; /* of leases, oldest first */
@@ -53,22 +65,36 @@ struct pool {
 	unsigned failures;  /* in a row */
 	uint64_t failed_ns; /* when the last of them was counted */
 	char failure_text[256], failure_state[6];
-	struct timer retry, waited, upkeep;
+	struct timer retry, waited, upkeep, ask_again;
 	struct task dispatch;
 	struct pool_stats stats;
+	bool is_kept;    /* while a configuration is applied */
+	bool is_removed; /* from the configuration: it lives until nobody uses it */
+	struct list removed;
+	struct snapshot *snapshot; /* REMOVED: `config` is in that one */
 };
 
 struct pools {
 	const struct config *config;
-	struct pool *items; /* by config_pool.index */
+	struct pool **items; /* by config_pool.index */
 	size_t count;
+	struct pool **by_id;
+	uint32_t by_id_mask;
+	struct list removed; /* pools */
+	struct list outbox;  /* of budget_parcel */
+	struct timer outbox_timer;
 	struct slab servers;
 	uint64_t next_id;
 	bool is_draining;
 };
 
-/* Makes the pools of a core. Returns 0 or ERR_NO_MEMORY. */
+/* Makes the pools of a core; the configuration has its identities (budget_assign). Returns 0 or ERR_NO_MEMORY. */
 must_check int pools_open(struct core *core, const struct config *config);
+/* Changes to another configuration: pools that stay keep their clients, and their servers if those are the same; pools that are
+ * gone let their clients finish what they are doing. Before snapshot_switch(), so that what is left can hold the old one. */
+void pools_apply(struct core *core, const struct config *config);
+/* By its number in every configuration; NULL if this core does not have it. */
+struct pool *pools_find(const struct core *core, uint32_t id);
 /* Closes all servers; pools_idle tells when they are gone. */
 void pools_drain(struct core *core);
 bool pools_idle(const struct core *core);
@@ -76,9 +102,20 @@ void pools_close(struct core *core);
 
 /* Servers of the pool, those that are being opened or closed included. */
 unsigned pool_total(const struct pool *pool);
+/* Permits that are not used; negative while servers are being given up. */
+static inline int pool_room(const struct pool *pool)
+{
+	return pool->permits - (int)pool_total(pool);
+}
 
 /* Serves waiters, and opens connections for those that cannot be served. Runs later in this turn. */
 void pool_wake(struct core *core, struct pool *pool);
+
+/* Siblings in this folder. */
+void pool_init(struct pool *pool);
+/* Closes idle servers that there are no permits for any more. */
+void pool_retire_idle(struct core *core, struct pool *pool);
+void pools_free(struct core *core, struct pool *pool);
 
 /* News from the pool's servers. */
 void pool_server_ready(struct core *core, struct server *server);

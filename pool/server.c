@@ -6,6 +6,7 @@
 #include "core/errors.h"
 #include "pool/lease.h"
 #include "pool/pool.h"
+#include "pool/server_move.h"
 #include "protocol/frame.h"
 #include "protocol/sqlstate.h"
 
@@ -118,16 +119,19 @@ static void server_closed(struct core *core, struct stream *stream)
 	settings_drop(server->settings);
 	params_clear(&server->params);
 	answers_forget(server);
+	if (server->was_moving)
+		budget_send_server(core, pool, server->moves_to, server->is_promised, NULL);
 	slab_free(&core->pools->servers, server);
 	pool_server_gone(core, pool);
 }
 
-static const struct stream_events server_events = {
+const struct stream_events server_events = {
 	.connected = server_connected,
 	.data = server_data,
 	.drained = server_drained,
 	.ended = server_ended,
 	.closed = server_closed,
+	.released = server_move_released,
 };
 
 int server_open(
@@ -145,6 +149,7 @@ int server_open(
 	server->state = SERVER_CONNECTING;
 	server->status = 'I';
 	server->password = pool->password;
+	server->epoch = pool->server_epoch;
 	server->id = core->index + 1 + core->pools->next_id++ * core->world->worker_count;
 	server->opened_ns = core->now_ns;
 	list_init(&server->link);
@@ -159,6 +164,21 @@ int server_open(
 	pool->server_count[SERVER_LIST_OPENING]++;
 	core_timer_set(core, &server->timer, core->pools->config->general.connect_timeout_ms);
 	return 0;
+}
+
+void server_adopted(struct core *core, struct server *server)
+{
+	struct pool *pool = server->pool;
+
+	list_init(&server->link);
+	timer_init(&server->timer, server_timer);
+	server->lease = NULL;
+	server->gather = (struct server_gather){0};
+	server->is_promised = false;
+	server->state = SERVER_IDLE;
+	list_push_back(&pool->servers[SERVER_LIST_IDLE], &server->link);
+	pool->server_count[SERVER_LIST_IDLE]++;
+	stream_read(core, server->stream);
 }
 
 /* When it has to make room for a new one: its configured life, give or take the jitter. */
@@ -213,6 +233,7 @@ void server_close(struct core *core, struct server *server, const char *reason)
 	if (server->state == SERVER_CLOSING)
 		return;
 	CHECK(!server->lease);
+	server->was_moving = server->state == SERVER_MOVING;
 	snprintf(server->reason, sizeof server->reason, "%s", reason);
 	log_debug(core, "server connection %llu to %s:%u closes: %s",
 		(unsigned long long)server->id, server->pool->config->host,
@@ -249,6 +270,7 @@ static void server_timer(struct core *core, struct timer *timer)
 		return;
 	case SERVER_IDLE:
 	case SERVER_LEASED:
+	case SERVER_MOVING:
 	case SERVER_CLOSING:
 	case SERVER_STATE_COUNT:
 		break;
@@ -340,6 +362,7 @@ void server_ready(struct core *core, struct server *server, bool hidden)
 	case SERVER_CONNECTING:
 	case SERVER_LOGIN:
 	case SERVER_IDLE:
+	case SERVER_MOVING:
 	case SERVER_CLOSING:
 	case SERVER_STATE_COUNT:
 		break;

@@ -1,7 +1,8 @@
 /* server: one connection to PostgreSQL, from connect to close.
  *
  *   CONNECTING -> LOGIN -> IDLE <-> LEASED -> CLEANING -> IDLE
- *                            \-> CHECKING (still alive?) -> IDLE
+ *                            |-> CHECKING (still alive?) -> IDLE
+ *                            \-> MOVING (to another core) -> freed here, IDLE there
  *   any of them -> CLOSING -> freed, once the kernel has let go of every buffer
  *
  * Owner: a pool of one core. Thread: that core's, always. Memory: a slot of the core's server slab; the state says which of the
@@ -57,13 +58,17 @@ struct server {
 	struct server_login *login; /* LOGIN only */
 	struct timer timer;         /* of the present state */
 	struct server_gather gather;
-	uint32_t left;   /* bytes of the present message still to come */
-	uint8_t state;   /* enum server_state */
-	char status;     /* of its last ReadyForQuery: 'I', 'T', 'E' */
-	uint8_t dirt;    /* enum server_dirt */
-	bool hides_rest; /* the present message is not for the client */
-	bool is_reset;   /* CLEANING: DISCARD ALL was sent */
-	bool retires;    /* to be closed when it is free */
+	uint32_t left;     /* bytes of the present message still to come */
+	uint8_t state;     /* enum server_state */
+	char status;       /* of its last ReadyForQuery: 'I', 'T', 'E' */
+	uint8_t dirt;      /* enum server_dirt */
+	bool hides_rest;   /* the present message is not for the client */
+	bool is_reset;     /* CLEANING: DISCARD ALL was sent */
+	bool retires;      /* to be closed when it is free */
+	bool was_moving;   /* CLOSING: another core waits for its permit */
+	bool is_promised;  /* MOVING: the other core asked for it */
+	unsigned moves_to; /* MOVING */
+	uint32_t epoch;    /* the pool's server_epoch when it was opened */
 	unsigned
 		cancels; /* cancel requests under way to it: it stays with its client until they are done */
 	uint32_t pid;
@@ -80,6 +85,11 @@ struct server {
  * Returns 0, or ERR_* with nothing started and the reason in ret_why. */
 must_check int server_open(
 	struct core *core, struct pool *pool, const struct address *address, const char **ret_why);
+
+extern const struct stream_events server_events;
+
+/* It has come from another core, filled in but for its place here. */
+void server_adopted(struct core *core, struct server *server);
 
 /* Moves it to a state, and so to that state's list. Only these functions change the state. */
 void server_enter(struct core *core, struct server *server, enum server_state next);

@@ -162,7 +162,7 @@ static void login_find_user(struct core *core, struct client *client)
 	login->user_index = (size_t)(pool->user_entry - config->users);
 	if (strcmp(pool->database, database) != 0)
 		return;
-	client->pool = &core->pools->items[pool->index];
+	client->pool = core->pools->items[pool->index];
 	client->pool->client_count++;
 	lease_init(&client->lease, client->pool, client->stream, &client_lease_events);
 }

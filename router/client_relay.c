@@ -587,7 +587,7 @@ static void relay_failed(struct core *core, struct lease *lease, const struct fa
 {
 	struct client *client = relay_client(lease);
 
-	if (client->state == CLIENT_SETTLING ||
+	if (client->state == CLIENT_SETTLING || client->pool->is_removed ||
 		core->router->config->general.client_connection_recovery == RECOVERY_DROP)
 		client_fatal(core, client, fault);
 	else

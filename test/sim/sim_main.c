@@ -10,6 +10,7 @@
 #include "core/core.h"
 #include "core/errors.h"
 #include "core/jobs.h"
+#include "core/snapshot.h"
 #include "net/loop.h"
 #include "net/socket.h"
 #include "pool/pool.h"
@@ -196,8 +197,11 @@ static void worker_open(struct sim_worker *worker)
 	core->handlers[LETTER_JOB_DONE] = jobs_done;
 	core->handlers[LETTER_CLIENT] = router_adopt;
 	core->handlers[LETTER_CANCEL] = cancel_arrived;
+	core->handlers[LETTER_ASK] = budget_asked;
+	core->handlers[LETTER_PARCEL] = budget_arrived;
 	core->handlers[LETTER_DRAIN] = worker_drain;
 	core->handlers[LETTER_STOP] = worker_ignore;
+	snapshot_switch(core, run.config);
 	CHECK(pools_open(core, run.config) == 0);
 	CHECK(router_open(core, run.config, "admin") == 0);
 	CHECK(listener_start(core, run.listener, router_accept) == 0);
@@ -215,6 +219,7 @@ static void run_open(void)
 	world->control = run.worker_count;
 	world->first_job = run.worker_count + 1;
 	world->config = run.config;
+	CHECK(budget_assign(run.config, NULL, run.worker_count) == 0);
 	CHECK(log_init(&world->log, world->first_job + LIMIT_JOB_THREADS, STDERR_FILENO) == 0);
 	world->log.level = LOG_DEBUG;
 	CHECK(mailboxes_init(&world->boxes, world->first_job + LIMIT_JOB_THREADS) == 0);
@@ -315,6 +320,30 @@ static uint64_t run_next_ns(void)
 	return next_ns;
 }
 
+/* No permit is lost or doubled, whatever is on its way, and no pool has more servers than its size. */
+static void run_check_budget(void)
+{
+	for (unsigned i = 0; i < run.pool_count; i++) {
+		const struct config_pool *config = &run.config->pools[i];
+		int permits = atomic_load(&run.config->identities[i].budget->in_flight);
+		int servers = 0;
+
+		for (unsigned core = 0; core < run.worker_count; core++) {
+			const struct pool *pool = run.workers[core].core.pools->items[i];
+
+			permits += pool->permits;
+			servers += (int)pool_total(pool);
+			SIM_CHECK(pool->permits >= 0 && pool_room(pool) >= 0,
+				"core %u: pool %u has %u servers, but %d permits", core, i,
+				pool_total(pool), pool->permits);
+		}
+		SIM_CHECK(permits == config->pool_size, "pool %u: %d permits, its size is %lld", i,
+			permits, (long long)config->pool_size);
+		SIM_CHECK(servers <= permits, "pool %u: %d servers, its size is %lld", i, servers,
+			(long long)config->pool_size);
+	}
+}
+
 /* One step of somebody, or time moves to the next event before `until_ns`. Returns false if nothing is left to happen. */
 static bool run_step(uint64_t until_ns)
 {
@@ -328,6 +357,7 @@ static bool run_step(uint64_t until_ns)
 	sim_advance_ns(sim_below(20000));
 	if (count > 0) {
 		run_do(choices[sim_below(count)]);
+		run_check_budget();
 		if (sim_fault(FAULT_CLOCK_JUMP)) {
 			sim_stand_still_ns(sim_between(1, 20000) * NS_PER_MS);
 			sim_trace("the clock jumps");
@@ -388,8 +418,6 @@ static void check_idle_pool(const struct pool *pool)
 	SIM_CHECK(pool->server_count[SERVER_LIST_BUSY] == 0,
 		"pool %u: %u servers are busy without clients", pool->config->index,
 		pool->server_count[SERVER_LIST_BUSY]);
-	SIM_CHECK(pool_total(pool) <= pool->size, "pool %u has %u servers; its size is %u",
-		pool->config->index, pool_total(pool), pool->size);
 	list_each (link, &pool->servers[SERVER_LIST_IDLE]) {
 		const struct server *server = container_of(link, struct server, link);
 
@@ -416,7 +444,7 @@ static void check_idle(void)
 			"core %u: %u receive buffers are not given back", i,
 			ring_buffers_all(core->net->ring) - ring_buffers_free(core->net->ring));
 		for (size_t pool = 0; pool < core->pools->count; pool++)
-			check_idle_pool(&core->pools->items[pool]);
+			check_idle_pool(core->pools->items[pool]);
 	}
 }
 
@@ -485,6 +513,7 @@ static void run_close(void)
 		sim_report_metrics(run.coverage, core);
 		router_close(core);
 		pools_close(core);
+		snapshot_close(core);
 		loop_close(core);
 	}
 	sim_net_end();
@@ -492,6 +521,7 @@ static void run_close(void)
 	sim_client_end();
 	mailboxes_destroy(&run.world.boxes);
 	log_destroy(&run.world.log);
+	budget_forget(run.config);
 	config_free(run.config);
 	free(run.workers);
 }

@@ -11,29 +11,7 @@ def pytest_configure(config):
     harness.must_have_binary()
 
 
-# A pool of one connection, or the whole of a pool, for clients on any core: as long as the cores' shares do not move (docs/limits.md),
-# that holds with one core only.
-ONE_CORE_ONLY = {
-    "test_pools", "test_servers", "test_client_states", "test_clients_share_a_pool_of_one", "test_a_transaction_keeps_its_server",
-    "test_session_mode_keeps_its_server", "test_pool_sizes_of_user_and_database", "test_checkout_timeout",
-    "test_checkout_timeout_drops_the_client", "test_checkout_timeout_keeps_the_client", "test_a_waiting_client_leaves",
-    "test_session_state_ends_with_the_session", "test_slow_reader_stops_only_itself", "test_slow_server_stops_only_its_client",
-    "test_pool_does_not_leak_places", "test_startup_parameters_do_not_leak", "test_many_waiting_clients_leave",
-    "test_cold_pool_serves_everybody_at_once", "test_50_clients_on_5_servers", "test_asyncpg", "test_listen_in_session_mode",
-    "test_cancel_from_any_core_hits_the_right_query",
-}
-
-
-def skip_what_needs_one_core(items):
-    skip = pytest.mark.skip(reason="the shares of a pool do not move between cores yet")
-    for item in items:
-        workers = item.callspec.params.get("workers", harness.WORKERS) if hasattr(item, "callspec") else harness.WORKERS
-        if item.originalname in ONE_CORE_ONLY and workers > 1:
-            item.add_marker(skip)
-
-
 def pytest_collection_modifyitems(items):
-    skip_what_needs_one_core(items)
     if harness.TARGET == "pgring":
         return
     skip = pytest.mark.skip(reason="only for pgring, not for " + harness.TARGET)

@@ -1,0 +1,357 @@
+/* Permits and servers on their way between cores. */
+#include "pool/budget.h"
+
+#include "core/clock.h"
+#include "core/config.h"
+#include "core/errors.h"
+#include "pool/pool.h"
+#include "pool/server_move.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	/* A client of another core is served first when it has waited half as long again as the oldest one here, and this longer:
+	 * moving a server costs about as much as a few short transactions. */
+	BUDGET_YIELD_US = 200,
+	BUDGET_OUTBOX_MS = 1,
+};
+
+/* ---- identities, by control ---- */
+
+static struct budget *budget_new(uint32_t id, unsigned core_count)
+{
+	size_t bytes = sizeof(struct budget) + core_count * sizeof(struct budget_line);
+	struct budget *budget = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+
+	if (!budget)
+		return NULL;
+	memset(budget, 0, bytes);
+	budget->id = id;
+	budget->core_count = core_count;
+	for (unsigned i = 0; i < core_count; i++)
+		atomic_init(&budget->lines[i].oldest_ns, BUDGET_NOBODY);
+	return budget;
+}
+
+int budget_assign(struct config *config, const struct config *previous, unsigned core_count)
+{
+	struct config_identity *identities =
+		config_alloc(config, (config->pool_count + 1) * sizeof *identities);
+	uint32_t next_id = previous ? previous->next_id : 1;
+
+	if (!identities)
+		return ERR_NO_MEMORY;
+	config->identities = identities;
+	for (size_t i = 0; i < config->pool_count; i++) {
+		const struct config_pool *pool = &config->pools[i], *before = NULL;
+
+		if (previous)
+			before = config_find_pool(previous, pool->user, pool->database);
+		if (before && config_find_pool(config, pool->user, pool->database) == pool) {
+			identities[i] = previous->identities[before->index];
+			identities[i].server_epoch += !config_pool_same_server(pool, before);
+		} else {
+			identities[i] = (struct config_identity){
+				.budget = budget_new(next_id++, core_count)};
+			if (!identities[i].budget)
+				return ERR_NO_MEMORY;
+		}
+		identities[i].budget->snapshots++;
+	}
+	config->next_id = next_id;
+	return 0;
+}
+
+void budget_forget(struct config *config)
+{
+	for (size_t i = 0; config->identities && i < config->pool_count; i++) {
+		struct budget *budget = config->identities[i].budget;
+
+		if (budget && --budget->snapshots == 0)
+			free(budget);
+	}
+	config->identities = NULL;
+}
+
+int budget_share(unsigned core, unsigned core_count, int64_t whole)
+{
+	int64_t share = whole / core_count + (core < whole % core_count);
+
+	return share > LIMIT_SLOTS ? LIMIT_SLOTS : (int)share;
+}
+
+/* ---- what the others see ---- */
+
+static uint64_t budget_oldest_ns(const struct pool *pool)
+{
+	struct list *oldest = list_first(&pool->waiters);
+
+	if (pool->permits < 0)
+		return (uint64_t)-pool->permits;
+	return oldest ? container_of(oldest, struct lease, link)->since_ns : BUDGET_NOBODY;
+}
+
+/* Servers and permits that nobody here needs. */
+static unsigned budget_spare(const struct pool *pool)
+{
+	int spare = pool_room(pool) + (int)pool->server_count[SERVER_LIST_IDLE];
+
+	return pool->waiter_count > 0 || spare < 0 ? 0 : (unsigned)spare;
+}
+
+/* The core whose client has waited longest, other than this one. -1: none waits. */
+static int budget_neediest(const struct core *core, const struct pool *pool, uint64_t *ret_oldest)
+{
+	int neediest = -1;
+
+	*ret_oldest = BUDGET_NOBODY;
+	for (unsigned i = 0; i < pool->budget->core_count; i++) {
+		uint64_t oldest_ns = atomic_load_explicit(
+			&pool->budget->lines[i].oldest_ns, memory_order_relaxed);
+
+		if (i == core->index || oldest_ns >= *ret_oldest)
+			continue;
+		*ret_oldest = oldest_ns;
+		neediest = (int)i;
+	}
+	return neediest;
+}
+
+/* ---- letters ---- */
+
+static void budget_outbox(struct core *core, struct timer *timer);
+
+void budget_open(struct core *core)
+{
+	list_init(&core->pools->outbox);
+	timer_init(&core->pools->outbox_timer, budget_outbox);
+}
+
+static bool budget_try_post(struct core *core, struct budget_parcel *parcel)
+{
+	struct letter letter = {.kind = LETTER_PARCEL, .a = parcel};
+
+	return mailbox_send(core, parcel->to, &letter) == 0;
+}
+
+/* A parcel is never lost: while the mailbox of its receiver is full it stays here. */
+static void budget_post(struct core *core, struct budget_parcel *parcel)
+{
+	if (list_empty(&core->pools->outbox) && budget_try_post(core, parcel))
+		return;
+	core_count(core, METRIC_letters_delayed);
+	list_push_back(&core->pools->outbox, &parcel->link);
+	if (!timer_is_set(&core->pools->outbox_timer))
+		core_timer_set(core, &core->pools->outbox_timer, BUDGET_OUTBOX_MS);
+}
+
+static void budget_outbox(struct core *core, struct timer *timer)
+{
+	struct list *link;
+
+	while ((link = list_pop_front(&core->pools->outbox))) {
+		struct budget_parcel *parcel = container_of(link, struct budget_parcel, link);
+
+		if (budget_try_post(core, parcel))
+			continue;
+		list_push_front(&core->pools->outbox, &parcel->link);
+		core_timer_set(core, timer, BUDGET_OUTBOX_MS);
+		return;
+	}
+}
+
+/* Takes permits from the pool into a parcel. */
+static struct budget_parcel *budget_pack(struct pool *pool, unsigned to, unsigned permits)
+{
+	struct budget_parcel *parcel = calloc(1, sizeof *parcel);
+
+	CHECK(parcel && permits <= UINT16_MAX);
+	list_init(&parcel->link);
+	parcel->to = to;
+	parcel->pool_id = pool->id;
+	parcel->permits = (uint16_t)permits;
+	pool->permits -= (int)permits;
+	/* min_pool_size goes with the permits when those that stay cannot hold it */
+	while (parcel->least < permits && pool->min_size > 0 && pool->min_size > pool->permits) {
+		pool->min_size--;
+		parcel->least++;
+	}
+	atomic_fetch_add_explicit(&pool->budget->in_flight, (int)permits, memory_order_relaxed);
+	return parcel;
+}
+
+void budget_send_server(struct core *core, struct pool *pool, unsigned to, bool is_promised,
+	struct server_parcel *server)
+{
+	struct budget_parcel *parcel = budget_pack(pool, to, 1);
+
+	parcel->server = server;
+	parcel->is_promised = is_promised;
+	core_count(core, server ? METRIC_servers_moved : METRIC_permits_moved);
+	budget_post(core, parcel);
+	budget_publish(core, pool);
+}
+
+static void budget_send_permit(struct core *core, struct pool *pool, unsigned to)
+{
+	budget_post(core, budget_pack(pool, to, 1));
+	core_count(core, METRIC_permits_moved);
+}
+
+/* ---- asking ---- */
+
+void budget_ask(struct core *core, struct pool *pool, unsigned wanted)
+{
+	struct letter letter = {.kind = LETTER_ASK, .number = pool->id};
+	uint32_t most = 0;
+	int richest = -1;
+
+	if (pool->is_asking || core->world->worker_count == 1)
+		return;
+	for (unsigned i = 0; i < pool->budget->core_count; i++) {
+		uint32_t spare =
+			atomic_load_explicit(&pool->budget->lines[i].spare, memory_order_relaxed);
+
+		if (i == core->index || spare <= most)
+			continue;
+		most = spare;
+		richest = (int)i;
+	}
+	if (richest < 0)
+		return; /* whoever gets something to spare sees that we wait */
+	letter.a = (void *)(uintptr_t)wanted;
+	if (mailbox_send(core, (unsigned)richest, &letter) == 0)
+		pool->is_asking = true;
+	else
+		core_timer_set(core, &pool->ask_again, BUDGET_OUTBOX_MS);
+}
+
+void budget_asked(struct core *core, const struct letter *letter)
+{
+	struct pool *pool = pools_find(core, letter->number);
+	unsigned wanted = (unsigned)(uintptr_t)letter->a, given = 0, spare;
+	struct budget_parcel *parcel;
+
+	if (!pool) { /* this core has not seen that configuration yet, or no longer has it */
+		parcel = calloc(1, sizeof *parcel);
+		CHECK(parcel);
+		list_init(&parcel->link);
+		parcel->to = letter->from;
+		parcel->pool_id = letter->number;
+		parcel->is_answer = true;
+		budget_post(core, parcel);
+		return;
+	}
+	spare = budget_spare(pool);
+	if (wanted > spare)
+		wanted = spare;
+	if (wanted > UINT16_MAX)
+		wanted = UINT16_MAX;
+	while (given < wanted && server_move_idle(core, pool, letter->from, true))
+		given++;
+	parcel = budget_pack(pool, letter->from, wanted - given);
+	parcel->coming = (uint16_t)given;
+	parcel->is_answer = true;
+	core_count_by(core, METRIC_permits_moved, wanted - given);
+	budget_post(core, parcel);
+	budget_publish(core, pool);
+}
+
+void budget_arrived(struct core *core, const struct letter *letter)
+{
+	struct budget_parcel *parcel = letter->a;
+	struct pool *pool = pools_find(core, parcel->pool_id);
+
+	if (!pool) { /* it was removed from the configuration: nobody needs its permits any more */
+		if (parcel->server)
+			server_move_drop(parcel->server);
+		free(parcel);
+		return;
+	}
+	atomic_fetch_sub_explicit(
+		&pool->budget->in_flight, (int)parcel->permits, memory_order_relaxed);
+	pool->permits += parcel->permits;
+	pool->min_size += parcel->least;
+	pool->coming += parcel->coming;
+	if (parcel->is_promised) {
+		CHECK(pool->coming > 0);
+		pool->coming--;
+	}
+	if (parcel->is_answer)
+		pool->is_asking = false;
+	if (parcel->server)
+		server_move_unpack(core, pool, parcel->server);
+	free(parcel);
+	budget_publish(core, pool);
+	pool_wake(core, pool);
+}
+
+/* ---- giving ---- */
+
+/* Something became spare here: it goes to the core whose client has waited longest, if one does. */
+static void budget_offer(struct core *core, struct pool *pool)
+{
+	uint64_t oldest_ns;
+	int to = budget_neediest(core, pool, &oldest_ns);
+
+	if (to < 0 || oldest_ns == pool->offered_ns)
+		return;
+	pool->offered_ns = oldest_ns;      /* one is on its way to that client */
+	if (oldest_ns < BUDGET_DEBT_MAX) { /* it owes permits: a server is of no use to it */
+		if (pool_room(pool) > 0)
+			budget_send_permit(core, pool, (unsigned)to);
+		else
+			pool_retire_idle(core, pool);
+		return;
+	}
+	if (!server_move_idle(core, pool, (unsigned)to, false))
+		budget_send_permit(core, pool, (unsigned)to);
+}
+
+void budget_publish(struct core *core, struct pool *pool)
+{
+	struct budget_line *line = &pool->budget->lines[core->index];
+	uint64_t oldest_ns, oldest_before;
+	uint32_t spare, spare_before;
+
+	if (core->world->worker_count == 1)
+		return;
+	oldest_ns = budget_oldest_ns(pool);
+	spare = budget_spare(pool);
+	oldest_before = atomic_load_explicit(&line->oldest_ns, memory_order_relaxed);
+	spare_before = atomic_load_explicit(&line->spare, memory_order_relaxed);
+	if (oldest_ns != oldest_before)
+		atomic_store_explicit(&line->oldest_ns, oldest_ns, memory_order_relaxed);
+	if (spare != spare_before)
+		atomic_store_explicit(&line->spare, spare, memory_order_relaxed);
+	if (likely((oldest_ns == BUDGET_NOBODY || oldest_before != BUDGET_NOBODY) &&
+		    (spare == 0 || spare_before > 0)))
+		return;
+	/* Either side of a meeting: see the header. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (spare > 0) {
+		budget_offer(core, pool);
+		atomic_store_explicit(&line->spare, budget_spare(pool), memory_order_relaxed);
+	}
+}
+
+int budget_more_urgent(struct core *core, struct pool *pool)
+{
+	uint64_t oldest_ns, here_ns, there_ns;
+	int to;
+
+	if (core->world->worker_count == 1 || pool->compared_ns == core->now_ns)
+		return -1; /* once a turn is enough */
+	pool->compared_ns = core->now_ns;
+	to = budget_neediest(core, pool, &oldest_ns);
+	if (to < 0 || oldest_ns < BUDGET_DEBT_MAX || oldest_ns == pool->offered_ns ||
+		oldest_ns >= core->now_ns)
+		return -1;
+	here_ns = core->now_ns - budget_oldest_ns(pool);
+	there_ns = core->now_ns - oldest_ns;
+	if (there_ns <= here_ns + here_ns / 2 + BUDGET_YIELD_US * NS_PER_US)
+		return -1;
+	pool->offered_ns = oldest_ns;
+	return to;
+}
