@@ -13,6 +13,11 @@ static void lease_bring_news(struct core *core, struct task *task)
 {
 	struct lease *lease = container_of(task, struct lease, task);
 
+	if (lease->is_over) {
+		lease->is_over = false;
+		lease->events->tried(core, lease);
+		return;
+	}
 	if (lease->state != LEASE_HELD)
 		return;
 	if (lease->is_new) {
@@ -94,6 +99,19 @@ void lease_cancel_wait(struct core *core, struct lease *lease)
 {
 	lease_leave_queue(lease);
 	budget_publish(core, lease->pool);
+}
+
+void lease_end_trial(struct core *core, struct lease *lease)
+{
+	lease_leave_queue(lease);
+	lease->is_over = true;
+	core_defer(core, &lease->task);
+}
+
+void lease_forget(struct lease *lease)
+{
+	CHECK(lease->state == LEASE_NONE);
+	list_remove(&lease->task.link);
 }
 
 void lease_grant(struct core *core, struct lease *lease, struct server *server)

@@ -16,6 +16,8 @@ struct pool;
 struct lease_events {
 	/* A server was found after a wait. */
 	void (*granted)(struct core *core, struct lease *lease);
+	/* The settings that this lease was to try have been tried by another; the lease is NONE again. */
+	void (*tried)(struct core *core, struct lease *lease);
 	/* No server could be had; the lease is NONE again. `fault` is borrowed for the call. */
 	void (*failed)(struct core *core, struct lease *lease, const struct fault *fault);
 	/* An answer is complete: ReadyForQuery with this status went to the sink. `kept` tells whether the server stays. The
@@ -63,6 +65,7 @@ struct lease {
 	bool is_blocked;           /* unblocked() is owed */
 	bool is_new;               /* granted() is owed */
 	bool knows_unnamed;        /* the unnamed statement is this client's */
+	bool is_over;              /* tried() is owed */
 	bool is_trial; /* taken only to try the settings; answered() tells that they hold */
 };
 
@@ -110,7 +113,12 @@ void lease_refuse(
 /* A client that took the lease as a trial is satisfied. */
 void lease_release(struct core *core, struct lease *lease);
 
+/* The owner ends: no more news. The lease is NONE. */
+void lease_forget(struct lease *lease);
+
 /* Siblings in this folder. */
+/* It waits only to try its settings, and that is not needed any more. */
+void lease_end_trial(struct core *core, struct lease *lease);
 /* An idle server for the lease, or NULL; and whether it has idled so long that it must prove to be alive first. */
 struct server *lease_choose(struct pool *pool, const struct lease *lease);
 bool lease_must_check(struct core *core, const struct server *server);

@@ -350,8 +350,60 @@ static void pool_dispatch(struct core *core, struct task *task)
 
 /* ---- news of servers ---- */
 
+void pool_settings_tried(struct core *core, struct pool *pool, struct settings *settings)
+{
+	settings->is_tried = true;
+	list_each_safe(link, &pool->waiters) {
+		struct lease *lease = container_of(link, struct lease, link);
+
+		if (lease->is_trial && lease->settings == settings)
+			lease_end_trial(core, lease);
+	}
+}
+
+/* What servers of a pool report of themselves, on its way to another core. */
+struct pool_plain {
+	uint32_t pool_id, server_epoch;
+	struct params reported;
+};
+
+/* Every core lets its clients in without a server of its own, once one core has had one. */
+static void pool_tell_plain(struct core *core, struct pool *pool)
+{
+	for (unsigned to = 0; to < core->world->worker_count; to++) {
+		struct letter letter = {.kind = LETTER_PLAIN};
+		struct pool_plain *plain;
+
+		if (to == core->index)
+			continue;
+		plain = calloc(1, sizeof *plain);
+		CHECK(plain);
+		plain->pool_id = pool->id;
+		plain->server_epoch = pool->server_epoch;
+		params_copy(&plain->reported, &pool->plain_settings->reported);
+		letter.a = plain;
+		if (mailbox_send(core, to, &letter) != 0) { /* it finds out by itself */
+			params_clear(&plain->reported);
+			free(plain);
+		}
+	}
+}
+
+void pool_plain_arrived(struct core *core, const struct letter *letter)
+{
+	struct pool_plain *plain = letter->a;
+	struct pool *pool = pools_find(core, plain->pool_id);
+
+	if (pool && pool->server_epoch == plain->server_epoch && !pool->plain_settings->is_tried) {
+		params_copy(&pool->plain_settings->reported, &plain->reported);
+		pool_settings_tried(core, pool, pool->plain_settings);
+	}
+	params_clear(&plain->reported);
+	free(plain);
+}
+
 /* What servers report changes when they are upgraded: sets that were tried on the old one are tried again. */
-static void pool_note_plain(struct pool *pool, const struct server *server)
+static void pool_note_plain(struct core *core, struct pool *pool, const struct server *server)
 {
 	struct settings *plain = pool->plain_settings;
 	const char *before = params_get(&plain->reported, "server_version");
@@ -360,8 +412,11 @@ static void pool_note_plain(struct pool *pool, const struct server *server)
 	if (before && now && strcmp(before, now) != 0)
 		list_each(link, &pool->settings)
 			container_of(link, struct settings, link)->is_tried = false;
+	if (plain->is_tried && before && now && strcmp(before, now) == 0)
+		return;
 	params_copy(&plain->reported, &server->params);
-	plain->is_tried = true;
+	pool_settings_tried(core, pool, plain);
+	pool_tell_plain(core, pool);
 }
 
 void pool_server_ready(struct core *core, struct server *server)
@@ -373,7 +428,7 @@ void pool_server_ready(struct core *core, struct server *server)
 			pool->config->user);
 	pool->failures = 0;
 	pool->password = server->password;
-	pool_note_plain(pool, server);
+	pool_note_plain(core, pool, server);
 	pool_give(core, server);
 	pool_wake(core, pool); /* others may wait for the news that it works */
 }

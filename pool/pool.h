@@ -1,9 +1,9 @@
 /* pool: the server connections of one (database, user) pair on one core, and the clients that wait for one.
  *
  * Owner: the core. Thread: that core's. Each core has its permits of the configured size, which move between cores (budget.h).
- * A pool outlives the configuration that made it: it changes with each new one, and if that has it no longer it is freed when its last
- * client and server are gone. Several connections are opened at once when several clients wait. Idle servers are used last in,
- * first out; waiters are served first in, first out.
+ * A pool outlives the configuration that made it: it changes with each new one, and if that has it no longer it is freed when
+ * its last client and server are gone. Several connections are opened at once when several clients wait. Idle servers are used
+ * last in, first out; waiters are served first in, first out.
  *
  * When the server cannot be reached and the pool has no other connection, a client that waits is told why, by the first attempt
  * that failed and had begun after the client's wait did: what it hears is never older than its wait. With several addresses, or
@@ -116,6 +116,12 @@ void pool_init(struct pool *pool);
 /* Closes idle servers that there are no permits for any more. */
 void pool_retire_idle(struct core *core, struct pool *pool);
 void pools_free(struct core *core, struct pool *pool);
+
+/* A server took these settings and their `reported` is filled: who waited only to try them need not wait any more. The settings that
+ * servers have of themselves are told to the other cores. */
+void pool_settings_tried(struct core *core, struct pool *pool, struct settings *settings);
+/* The handler of LETTER_PLAIN. */
+void pool_plain_arrived(struct core *core, const struct letter *letter);
 
 /* News from the pool's servers. */
 void pool_server_ready(struct core *core, struct server *server);

@@ -169,12 +169,15 @@ static void client_give_back(struct core *core, struct client *client)
 			lease_cancel_wait(core, &client->lease);
 		else if (client->lease.state == LEASE_HELD)
 			lease_abandon(core, &client->lease);
+		lease_forget(&client->lease);
 		client->pool->client_count--;
 	}
 	settings_drop(client->settings);
 	client->settings = NULL;
 	client_login_end(core, client);
 	client_console_end(client);
+	if (client->pool && client->pool->is_removed)
+		pool_wake(core, client->pool); /* its last client lets it go */
 }
 
 static void client_end(

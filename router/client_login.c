@@ -373,7 +373,7 @@ void client_login_settled(struct core *core, struct client *client)
 	if (client->lease.state == LEASE_HELD) {
 		if (!client->settings->is_tried) {
 			params_copy(&client->settings->reported, &client->lease.server->params);
-			client->settings->is_tried = true;
+			pool_settings_tried(core, client->pool, client->settings);
 		}
 		lease_release(core, &client->lease);
 	}

@@ -583,6 +583,11 @@ static void relay_granted(struct core *core, struct lease *lease)
 	client_relay_resume(core, client);
 }
 
+static void relay_tried(struct core *core, struct lease *lease)
+{
+	client_login_settled(core, relay_client(lease));
+}
+
 static void relay_failed(struct core *core, struct lease *lease, const struct fault *fault)
 {
 	struct client *client = relay_client(lease);
@@ -720,6 +725,7 @@ static void relay_lost(struct core *core, struct lease *lease, const struct leas
 
 const struct lease_events client_lease_events = {
 	.granted = relay_granted,
+	.tried = relay_tried,
 	.failed = relay_failed,
 	.answered = relay_answered,
 	.refused = relay_refused,

@@ -197,6 +197,7 @@ static void worker_open(struct sim_worker *worker)
 	core->handlers[LETTER_JOB_DONE] = jobs_done;
 	core->handlers[LETTER_CLIENT] = router_adopt;
 	core->handlers[LETTER_CANCEL] = cancel_arrived;
+	core->handlers[LETTER_PLAIN] = pool_plain_arrived;
 	core->handlers[LETTER_ASK] = budget_asked;
 	core->handlers[LETTER_PARCEL] = budget_arrived;
 	core->handlers[LETTER_DRAIN] = worker_drain;
