@@ -117,8 +117,7 @@ void pool_init(struct pool *pool);
 void pool_retire_idle(struct core *core, struct pool *pool);
 void pools_free(struct core *core, struct pool *pool);
 
-/* A server took these settings and their `reported` is filled: who waited only to try them need not wait any more. The settings that
- * servers have of themselves are told to the other cores. */
+/* A server took these settings and their `reported` is filled: who waited only to try them need not wait any more. */
 void pool_settings_tried(struct core *core, struct pool *pool, struct settings *settings);
 /* The handler of LETTER_PLAIN. */
 void pool_plain_arrived(struct core *core, const struct letter *letter);
