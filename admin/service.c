@@ -407,11 +407,9 @@ static int service_start_workers(struct service *service, unsigned count)
 	cpu_set_t cpus;
 	unsigned cpu_count = service_cpus(&cpus);
 
-	service->workers =
-		aligned_alloc(64, ((size_t)count * sizeof *service->workers + 63) & ~(size_t)63);
+	service->workers = memory_lines(count * sizeof *service->workers);
 	if (!service->workers)
 		return service_fail(service, "out of memory");
-	memset(service->workers, 0, count * sizeof *service->workers);
 	pthread_mutex_lock(&service->start_lock);
 	for (unsigned i = 0; i < count; i++) {
 		struct worker *worker = &service->workers[i];
@@ -517,11 +515,10 @@ static int service_start(struct service *service)
 
 int service_run(struct config *config)
 {
-	struct service *service = aligned_alloc(64, (sizeof *service + 63) & ~(size_t)63);
+	struct service *service = memory_lines(sizeof *service);
 
 	if (!service)
 		return 1;
-	memset(service, 0, sizeof *service);
 	service->config = config;
 	pthread_mutex_init(&service->start_lock, NULL);
 	pthread_cond_init(&service->start_changed, NULL);

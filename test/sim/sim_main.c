@@ -10,6 +10,7 @@
 #include "core/core.h"
 #include "core/errors.h"
 #include "core/jobs.h"
+#include "core/memory.h"
 #include "core/snapshot.h"
 #include "net/loop.h"
 #include "net/socket.h"
@@ -124,9 +125,9 @@ static void plan_config(void)
 	general->healthcheck_interval_ms = plan_ms(50, 0, 30, 30000);
 	general->healthcheck_timeout_ms = plan_ms(70, 50, 600, 5000);
 	general->client_connection_recovery = sim_percent(60) ? RECOVERY_RECOVER : RECOVERY_DROP;
-	general->connection_recovery = sim_percent(70)   ? RECOVERY_RECOVER
-				       : sim_percent(50) ? RECOVERY_ROLLBACK_ONLY
-							 : RECOVERY_DROP;
+	general->connection_recovery = sim_percent(70) ? RECOVERY_RECOVER
+		: sim_percent(50)                      ? RECOVERY_ROLLBACK_ONLY
+						       : RECOVERY_DROP;
 	general->shutdown_timeout_ms = plan_ms(60, 100, 5000, 20000);
 	if (!peaceful) {
 		general->client_login_timeout_ms = plan_ms(30, 300, 2000, 60000);
@@ -232,10 +233,8 @@ static void run_open(void)
 	sim_server_begin();
 	run.listener = sim_net_listen();
 	sim_client_begin(sim_pools, run.pool_count, run.listener);
-	run.workers =
-		aligned_alloc(64, (run.worker_count * sizeof *run.workers + 63) & ~(size_t)63);
+	run.workers = memory_lines(run.worker_count * sizeof *run.workers);
 	CHECK(run.workers);
-	memset(run.workers, 0, run.worker_count * sizeof *run.workers);
 	for (unsigned i = 0; i < run.worker_count; i++) {
 		core_init(&run.workers[i].core, world, i);
 		worker_open(&run.workers[i]);
@@ -245,7 +244,7 @@ static void run_open(void)
 static bool worker_is_ready(const struct sim_worker *worker)
 {
 	return !worker->is_asleep || ring_sim_is_ready(worker->core.net->ring) ||
-	       ring_sim_deadline_ns(worker->core.net->ring) <= sim_now_ns();
+		ring_sim_deadline_ns(worker->core.net->ring) <= sim_now_ns();
 }
 
 /* One turn. A core that has seen no completion would have slept in it; only a completion, a letter or its timers wake it. */
@@ -256,8 +255,7 @@ static void worker_turn(struct sim_worker *worker)
 	core->now_ns = sim_now_ns();
 	loop_turn(core, UINT64_MAX);
 	worker->is_asleep = ring_sim_delivered(core->net->ring) == 0 &&
-			    ring_sim_deadline_ns(core->net->ring) > sim_now_ns() &&
-			    mailbox_sleep(core);
+		ring_sim_deadline_ns(core->net->ring) > sim_now_ns() && mailbox_sleep(core);
 	sim_report_watch(run.coverage, core);
 	if (run.is_live)
 		log_drain(&run.world.log);
@@ -419,11 +417,11 @@ static void check_idle_pool(const struct pool *pool)
 	SIM_CHECK(pool->server_count[SERVER_LIST_BUSY] == 0,
 		"pool %u: %u servers are busy without clients", pool->config->index,
 		pool->server_count[SERVER_LIST_BUSY]);
-	list_each (link, &pool->servers[SERVER_LIST_IDLE]) {
+	list_each(link, &pool->servers[SERVER_LIST_IDLE]) {
 		const struct server *server = container_of(link, struct server, link);
 
 		SIM_CHECK(server->status == 'I' && pending_empty(&server->pending) &&
-				  !server->lease && answers_at_border(server),
+				!server->lease && answers_at_border(server),
 			"an idle server is not idle");
 	}
 }
@@ -486,9 +484,9 @@ static void trace_cores(void)
 			core->net->streams.live, core->pools->servers.live,
 			listener_all_stopped(core) ? "stopped" : "there",
 			ring_sim_in_flight(core->net->ring),
-			run.workers[i].is_drained      ? "drained"
-			: run.workers[i].pools_drained ? "draining"
-						       : "not drained");
+			run.workers[i].is_drained              ? "drained"
+				: run.workers[i].pools_drained ? "draining"
+							       : "not drained");
 	}
 }
 
@@ -564,8 +562,9 @@ static void on_abort(int number)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: sim --seed N [--trace] | --seeds FROM-TO [--keep-going] "
-			"[--no-report] [--without FAULT]\n");
+	fprintf(stderr,
+		"usage: sim --seed N [--trace] | --seeds FROM-TO [--keep-going] "
+		"[--no-report] [--without FAULT]\n");
 	return 2;
 }
 
@@ -617,14 +616,14 @@ int main(int argc, char **argv)
 			sscanf(argv[i + 1], "%llu", &from) == 1)
 			to = from, one = true, i++;
 		else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc &&
-			 sscanf(argv[i + 1], "%llu-%llu", &from, &to) == 2)
+			sscanf(argv[i + 1], "%llu-%llu", &from, &to) == 2)
 			i++;
 		else if (strcmp(argv[i], "--trace") == 0)
 			is_live = true;
 		else if (strcmp(argv[i], "--keep-going") == 0)
 			keeps_going = true;
 		else if (strcmp(argv[i], "--without") == 0 && i + 1 < argc &&
-			 sim_exclude(argv[i + 1]))
+			sim_exclude(argv[i + 1]))
 			reports = false, i++;
 		else if (strcmp(argv[i], "--no-report") == 0)
 			reports = false;
