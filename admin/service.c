@@ -7,6 +7,7 @@
 
 #include "admin/console.h"
 #include "admin/gather.h"
+#include "admin/reload.h"
 #include "core/clock.h"
 #include "core/core.h"
 #include "core/errors.h"
@@ -44,14 +45,14 @@ struct worker {
 
 struct service {
 	struct world world;
-	struct config *config;
+	const struct config *config; /* that it started with; gone after the first reload */
+	struct reload reload;
 	struct core control;
 	struct worker *workers;
 	int listeners[LIMIT_LISTENERS];
 	char unix_path[128];
 	unsigned listener_count;
 	char admin_password[32];
-	const char *admin_password_used;
 	int signal_fd;
 	struct signalfd_siginfo signal;
 	unsigned drained;
@@ -63,6 +64,13 @@ struct service {
 	unsigned ready;
 	char why[SERVICE_WHY];
 };
+
+/* The console's password: configured, or the random one that nobody knows. */
+static const char *service_admin_password(
+	const struct service *service, const struct config *config)
+{
+	return config->admin.password ? config->admin.password : service->admin_password;
+}
 
 static struct ring_options service_ring_options(void)
 {
@@ -104,6 +112,22 @@ static void worker_drain(struct core *core, const struct letter *letter)
 	router_drain(core, (enum drain_mode)letter->number);
 }
 
+/* Another configuration, from control. */
+static void worker_apply(struct core *core, const struct letter *letter)
+{
+	struct worker *worker = container_of(core, struct worker, core);
+	const struct config *config = letter->a;
+	struct letter applied = {.kind = LETTER_CONFIG_APPLIED, .number = core->index};
+
+	pools_apply(core, config);
+	router_apply(core, config, service_admin_password(worker->service, config));
+	snapshot_switch(core, config);
+	while (mailbox_send(core, core->world->control, &applied) != 0) {
+		core_count(core, METRIC_letters_delayed); /* one letter for each reload */
+		sched_yield();
+	}
+}
+
 static void worker_stop(struct core *core, const struct letter *letter)
 {
 	(void)letter;
@@ -127,12 +151,14 @@ static int worker_open(struct worker *worker, char *why, size_t why_size)
 	core->handlers[LETTER_PARCEL] = budget_arrived;
 	core->handlers[LETTER_GATHER] = gather_arrived;
 	core->handlers[LETTER_ANSWER] = client_console_answered;
+	core->handlers[LETTER_CONFIG] = worker_apply;
 	core->handlers[LETTER_DRAIN] = worker_drain;
 	core->handlers[LETTER_STOP] = worker_stop;
 	snapshot_switch(core, service->config);
 	error = pools_open(core, service->config);
 	if (!error)
-		error = router_open(core, service->config, service->admin_password_used);
+		error = router_open(
+			core, service->config, service_admin_password(service, service->config));
 	for (unsigned i = 0; !error && i < service->listener_count; i++)
 		error = listener_start(core, service->listeners[i], router_accept);
 	if (error)
@@ -210,6 +236,33 @@ static void service_drained(struct core *core, const struct letter *letter)
 	core->stopping = true;
 }
 
+static void service_reloaded(struct core *core, void *owner)
+{
+	(void)core, (void)owner; /* the log says it */
+}
+
+static void service_reload_by_signal(struct service *service)
+{
+	char why[RELOAD_TEXT];
+
+	if (service->is_draining)
+		return;
+	log_info(&service->control, "reloading the configuration: SIGHUP");
+	if (reload_start(&service->reload, service_reloaded, NULL, why) != 0)
+		log_error(&service->control, "nothing was reloaded: %s", why);
+}
+
+static void service_applied(struct core *core, const struct letter *letter)
+{
+	(void)letter;
+	reload_applied(&container_of(core, struct service, control)->reload);
+}
+
+static void service_dropped(struct core *core, const struct letter *letter)
+{
+	reload_dropped(&container_of(core, struct service, control)->reload, letter->a);
+}
+
 static void service_arm_signal(struct service *service)
 {
 	ring_read(service->control.net->ring, RING_SIGNAL, service->signal_fd, &service->signal,
@@ -223,8 +276,7 @@ static void service_signalled(struct core *core, int result)
 
 	service_arm_signal(service);
 	if (number == SIGHUP) {
-		log_warn(core,
-			"reloading is not supported yet: restart to apply a changed configuration");
+		service_reload_by_signal(service);
 	} else if (number == SIGTERM || number == SIGINT) {
 		bool again = service->is_draining;
 
@@ -262,6 +314,8 @@ static int service_open_control(struct service *service)
 	core->handlers[LETTER_COMMAND] = console_arrived;
 	core->handlers[LETTER_GATHERED] = gather_returned;
 	core->handlers[LETTER_DRAINED] = service_drained;
+	core->handlers[LETTER_CONFIG_APPLIED] = service_applied;
+	core->handlers[LETTER_CONFIG_DROPPED] = service_dropped;
 	service_arm_signal(service);
 	return console_open(core, &hooks);
 }
@@ -364,21 +418,19 @@ static void service_set_log(struct service *service)
 		service->config->general.log_format == LOG_FORMAT_TEXT ? LOG_TEXT : LOG_JSON;
 }
 
-/* The console's password: configured, or a random one that nobody knows, so that it is closed by default. */
+/* Without a configured password the console is closed: its password is a random one that nobody knows. */
 static void service_set_admin_password(struct service *service)
 {
 	static const char letters[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 	uint8_t bytes[12];
 
-	service->admin_password_used = service->config->admin.password;
-	if (service->admin_password_used)
-		return;
 	rand_secure(bytes, sizeof bytes);
 	memcpy(service->admin_password, "_pgring_", 8);
 	for (size_t i = 0; i < sizeof bytes; i++)
 		service->admin_password[8 + i] = letters[bytes[i] % (sizeof letters - 1)];
-	service->admin_password_used = service->admin_password;
+	if (service->config->admin.password)
+		return;
 	log_write_now(&service->world.log, LOG_WARN,
 		"the console has a random password: set admin.password or PGRING_ADMIN_PASSWORD to "
 		"use it");
@@ -474,7 +526,8 @@ static void service_stop(struct service *service)
 	mailboxes_destroy(&service->world.boxes);
 	log_destroy(&service->world.log);
 	free(service->workers);
-	budget_forget(service->config);
+	mailbox_receive(&service->control); /* what the cores let go of at their end */
+	reload_end(&service->reload);
 	memory_wipe(service->admin_password, sizeof service->admin_password);
 }
 
@@ -506,20 +559,21 @@ static int service_start(struct service *service)
 		return 1;
 	if (service_open_control(service) != 0)
 		return service_fail(service, service->why);
-	if (budget_assign(service->config, NULL, workers) != 0)
+	if (budget_assign(service->reload.present, NULL, workers) != 0)
 		return service_fail(service, error_text(ERR_NO_MEMORY));
 	if (jobs_start(world) != 0)
 		return service_fail(service, "the job threads could not be started");
 	return service_start_workers(service, workers);
 }
 
-int service_run(struct config *config)
+int service_run(const struct config_sources *sources, struct config *config)
 {
 	struct service *service = memory_lines(sizeof *service);
 
 	if (!service)
 		return 1;
 	service->config = config;
+	reload_init(&service->reload, &service->control, sources, config);
 	pthread_mutex_init(&service->start_lock, NULL);
 	pthread_cond_init(&service->start_changed, NULL);
 	if (service_start(service) != 0)

@@ -287,11 +287,13 @@ static void pool_grow(struct core *core, struct pool *pool)
 
 	if (core->pools->is_draining || pool->is_removed)
 		return;
+	if (unlikely(room < 0))
+		pool_retire_idle(core, pool);
 	if (wanted < 0)
 		wanted = 0;
 	if (pool->permits < 0)
 		budget_ask(core, pool, (unsigned)-pool->permits);
-	else if (wanted > room && (pool->failures == 0 || pool->permits == 0))
+	else if (wanted > 0 && wanted > room && (pool->failures == 0 || pool->permits == 0))
 		budget_ask(core, pool, (unsigned)(wanted - (room > 0 ? room : 0)));
 	if (wanted < pool_least(pool) - total)
 		wanted = pool_least(pool) - total;
@@ -445,14 +447,22 @@ void pool_server_gone(struct core *core, struct pool *pool)
 	pool_consider_growing(core, pool);
 }
 
+bool pool_close_idle(struct core *core, struct pool *pool, const char *reason)
+{
+	struct list *idle = &pool->servers[SERVER_LIST_IDLE];
+
+	if (list_empty(idle))
+		return false;
+	server_close(core, container_of(idle->prev, struct server, link), reason);
+	return true;
+}
+
 void pool_retire_idle(struct core *core, struct pool *pool)
 {
 	int surplus = (int)pool_alive(pool) - (pool->permits > 0 ? pool->permits : 0);
 
-	while (surplus-- > 0 && !list_empty(&pool->servers[SERVER_LIST_IDLE]))
-		server_close(core,
-			container_of(pool->servers[SERVER_LIST_IDLE].prev, struct server, link),
-			"pool_size was lowered");
+	while (surplus-- > 0 && pool_close_idle(core, pool, "pool_size was lowered"))
+		;
 }
 
 void pool_give(struct core *core, struct server *server)

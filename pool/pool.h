@@ -115,6 +115,8 @@ void pool_wake(struct core *core, struct pool *pool);
 void pool_init(struct pool *pool);
 /* Closes idle servers that there are no permits for any more. */
 void pool_retire_idle(struct core *core, struct pool *pool);
+/* Closes the server that has idled longest. Returns false if none is idle. */
+bool pool_close_idle(struct core *core, struct pool *pool, const char *reason);
 void pools_free(struct core *core, struct pool *pool);
 
 /* A server took these settings and their `reported` is filled: who waited only to try them need not wait any more. */

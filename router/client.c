@@ -67,6 +67,13 @@ const char *client_state_name(const struct client *client)
 	UNREACHABLE();
 }
 
+void client_set_mode(struct client *client)
+{
+	CHECK(client->lease.state != LEASE_HELD);
+	client->mode = (uint8_t)client->pool->config->mode;
+	client->lease.keeps = client->mode == POOL_SESSION;
+}
+
 /* ---- the stream's events ---- */
 
 static void client_data(

@@ -36,6 +36,7 @@ struct client {
 	struct task resume; /* goes on with `in` once the present completion is dealt with */
 	uint32_t left;      /* bytes of the present message still to come */
 	uint8_t state;      /* enum client_state */
+	uint8_t mode;       /* enum pool_mode, from the login on; a reload changes it only between two transactions */
 	bool discards;      /* ... which go nowhere */
 	bool skips;         /* a batch has failed: nothing counts until its Sync */
 	bool is_waiting;    /* the first message in `in` waits for a server, or for room */
@@ -65,6 +66,9 @@ bool client_pid_parse(uint32_t pid, uint32_t *ret_core, uint32_t *ret_slot);
 /* Moves it to a state. Only this function changes the state. */
 void client_enter(struct core *core, struct client *client, enum client_state next);
 const char *client_state_name(const struct client *client);
+
+/* Takes over the pool's mode. While no server is held. */
+void client_set_mode(struct client *client);
 
 /* Ends the session: gives back what it has, sends what is queued. `reason` goes to the log. */
 void client_close(struct core *core, struct client *client, const char *reason);

@@ -29,7 +29,7 @@ int router_open(struct core *core, const struct config *config, const char *admi
 	router->config = config;
 	router->admin_password = admin_password;
 	router->has_timeouts = router_limits_time(&config->general);
-	router->keys = keys_open(config->user_count);
+	router->keys = keys_open(config, NULL, NULL);
 	timer_init(&router->drain_timer, router_drain_over);
 	return slab_init(&router->clients, sizeof(struct client), LIMIT_SLOTS) ||
 			slab_init(&router->cancels, cancel_bytes(), LIMIT_SLOTS)
@@ -41,7 +41,7 @@ void router_close(struct core *core)
 {
 	slab_destroy(&core->router->clients);
 	slab_destroy(&core->router->cancels);
-	keys_close(core->router->keys);
+	keys_drop(core->router->keys);
 	free(core->router);
 	core->router = NULL;
 }
@@ -59,9 +59,48 @@ void router_accept(struct core *core, struct listener *listener, int fd)
 void router_adopt(struct core *core, const struct letter *letter)
 {
 	if (core->router->is_draining)
-		socket_close((int)letter->number); /* this core may have said already that it is done */
+		socket_close(
+			(int)letter->number); /* this core may have said already that it is done */
 	else
 		client_open(core, (int)letter->number);
+}
+
+static bool router_is_busy(const struct client *client)
+{
+	return client->state == CLIENT_READY && client->lease.state != LEASE_NONE &&
+		(client->status != 'I' || client->lease.state == LEASE_WAITING ||
+			!pending_empty(&client->lease.server->pending));
+}
+
+/* ---- another configuration ---- */
+
+void router_dismiss_removed(struct core *core, struct client *client)
+{
+	client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN,
+		"the database was removed from the configuration of pgring");
+}
+
+void router_apply(struct core *core, const struct config *config, const char *admin_password)
+{
+	struct router *router = core->router;
+	struct keys *keys_before = router->keys;
+	uint32_t at = 0;
+	struct client *client;
+
+	router->keys = keys_open(config, keys_before, router->config);
+	keys_drop(keys_before);
+	router->config = config;
+	router->admin_password = admin_password;
+	router->has_timeouts = router_limits_time(&config->general);
+	while ((client = slab_next(&router->clients, &at))) {
+		if (client->state != CLIENT_READY)
+			continue;
+		if (client->pool->is_removed && !router_is_busy(client))
+			router_dismiss_removed(core, client);
+		else if (client->lease.state == LEASE_NONE)
+			client_set_mode(client);
+		client_watch(core, client);
+	}
 }
 
 /* ---- shutting down ---- */
@@ -72,13 +111,9 @@ static void router_dismiss(struct core *core, bool everybody)
 	struct client *client;
 
 	while ((client = slab_next(&core->router->clients, &at))) {
-		bool is_busy = client->state == CLIENT_READY && client->lease.state != LEASE_NONE &&
-			(client->status != 'I' || client->lease.state == LEASE_WAITING ||
-				!pending_empty(&client->lease.server->pending));
-
 		if (client->state == CLIENT_CLOSING || client->state == CLIENT_CONSOLE)
 			continue;
-		if (everybody || !is_busy)
+		if (everybody || !router_is_busy(client))
 			client_fatal_text(
 				core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
 	}

@@ -19,8 +19,8 @@ struct router {
 	struct keys *keys; /* SCRAM keys of users, once derived */
 	const char *admin_password;
 	uint64_t next_id;
-	unsigned next_core;     /* that gets the next connection accepted here */
-	bool has_timeouts; /* some timeout of requests or idleness is configured */
+	unsigned next_core; /* that gets the next connection accepted here */
+	bool has_timeouts;  /* some timeout of requests or idleness is configured */
 	bool is_draining;
 	struct timer drain_timer;
 };
@@ -36,6 +36,13 @@ must_check int router_open(
 	struct core *core, const struct config *config, const char *admin_password);
 /* All clients must be gone. */
 void router_close(struct core *core);
+
+/* Changes to another configuration, after pools_apply() and before snapshot_switch(): clients of pools that are gone end, between two
+ * transactions; all others stay. */
+void router_apply(struct core *core, const struct config *config, const char *admin_password);
+/* A client whose pool is gone, between two transactions. */
+struct client;
+void router_dismiss_removed(struct core *core, struct client *client);
 
 /* A new connection: it goes to the core whose turn it is, before its first byte is read. */
 void router_accept(struct core *core, struct listener *listener, int fd);
