@@ -1,8 +1,8 @@
 /* reload: from the files to a new snapshot, and that to every core.
  *
- * The files are read and checked first; if anything is wrong nothing changes. Else every core switches at once (LETTER_CONFIG) and
- * says so (LETTER_CONFIG_APPLIED); a snapshot is freed when every core has let go of it (LETTER_CONFIG_DROPPED). Options that need a
- * restart keep their values, with a warning.
+ * The files are read and checked first; if anything is wrong nothing changes. Else every core switches at once (LETTER_CONFIG)
+ * and says so (LETTER_CONFIG_APPLIED); a snapshot is freed when every core has let go of it (LETTER_CONFIG_DROPPED). Options
+ * that need a restart keep their values, with a warning.
  * Owner: the service. Thread: control. Memory: holds every snapshot that some core still uses.
  */
 #ifndef PGRING_ADMIN_RELOAD_H
@@ -35,8 +35,8 @@ enum { RELOAD_TEXT = 512 };
 void reload_init(struct reload *reload, struct core *core, const struct config_sources *sources,
 	struct config *present);
 
-/* Starts one. done() runs when every core has switched. Returns 0; or ERR_INVALID (the files), ERR_FULL (one is under way, or too many old
- * snapshots are in use) or ERR_NO_MEMORY, with the sentence for whoever asked in `why`, and nothing has changed. */
+/* Starts one. done() runs when every core has switched. Returns 0; or ERR_INVALID (the files), ERR_FULL (one is under way, or too
+ * many old snapshots are in use) or ERR_NO_MEMORY, with the sentence for whoever asked in `why`, and nothing has changed. */
 must_check int reload_start(struct reload *reload, void (*done)(struct core *core, void *owner),
 	void *owner, char why[RELOAD_TEXT]);
 

@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/config.h"
 #include "core/errors.h"
+#include "core/memory.h"
 #include "pool/pool.h"
 #include "pool/server_move.h"
 
@@ -22,11 +23,10 @@ enum {
 static struct budget *budget_new(uint32_t id, unsigned core_count)
 {
 	size_t bytes = sizeof(struct budget) + core_count * sizeof(struct budget_line);
-	struct budget *budget = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+	struct budget *budget = memory_lines(bytes);
 
 	if (!budget)
 		return NULL;
-	memset(budget, 0, bytes);
 	budget->id = id;
 	budget->core_count = core_count;
 	for (unsigned i = 0; i < core_count; i++)

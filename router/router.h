@@ -37,8 +37,8 @@ must_check int router_open(
 /* All clients must be gone. */
 void router_close(struct core *core);
 
-/* Changes to another configuration, after pools_apply() and before snapshot_switch(): clients of pools that are gone end, between two
- * transactions; all others stay. */
+/* Changes to another configuration, after pools_apply() and before snapshot_switch(): clients of pools that are gone end, between
+ * two transactions; all others stay. */
 void router_apply(struct core *core, const struct config *config, const char *admin_password);
 /* A client whose pool is gone, between two transactions. */
 struct client;
