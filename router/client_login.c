@@ -591,8 +591,8 @@ static void login_password(
 	struct core *core, struct client *client, const uint8_t *body, size_t len)
 {
 	struct client_login *login = client->login;
-	const char *password;
-	size_t password_len;
+	const char *password = ""; /* stays so if the message holds an empty one */
+	size_t password_len = 0;
 	bool is_good = false;
 
 	if (password_message_read(body, len, &password, &password_len) == ERR_PROTOCOL) {
@@ -600,7 +600,7 @@ static void login_password(
 		return;
 	}
 	if (login->step == LOGIN_PLAIN) {
-		login_check_plain(core, client, password_len ? password : "");
+		login_check_plain(core, client, password);
 		return;
 	}
 	for (size_t i = 0; i < login->secret_count; i++) {

@@ -39,6 +39,7 @@ int router_open(struct core *core, const struct config *config, const char *admi
 
 void router_close(struct core *core)
 {
+	core_timer_stop(core, &core->router->drain_timer);
 	slab_destroy(&core->router->clients);
 	slab_destroy(&core->router->cancels);
 	keys_drop(core->router->keys);
