@@ -4,7 +4,6 @@
 #include "core/clock.h"
 #include "core/core.h"
 #include "core/errors.h"
-#include "core/memory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -47,7 +46,7 @@ int log_init(struct log *log, unsigned member_count, int fd)
 	if (!log->rings)
 		return ERR_NO_MEMORY;
 	for (unsigned i = 0; i < member_count; i++) {
-		log->rings[i] = memory_lines(sizeof(struct log_ring));
+		log->rings[i] = aligned_alloc(64, sizeof(struct log_ring));
 		if (!log->rings[i])
 			return ERR_NO_MEMORY;
 		atomic_init(&log->rings[i]->written, 0);
