@@ -32,7 +32,7 @@ static int main_run(const struct config_sources *sources)
 {
 	struct config_report report = {0};
 	struct config *config;
-	int error = config_load(sources, &config, &report), status;
+	int error = config_load(sources, &config, &report);
 
 	config_report_print(&report, stderr);
 	config_report_clear(&report);
@@ -40,9 +40,7 @@ static int main_run(const struct config_sources *sources)
 		fprintf(stderr, "pgring: the configuration is not valid\n");
 		return 1;
 	}
-	status = service_run(config);
-	config_free(config);
-	return status;
+	return service_run(sources, config);
 }
 
 int main(int argc, char **argv)

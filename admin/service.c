@@ -6,14 +6,14 @@
 #include "admin/service.h"
 
 #include "admin/console.h"
+#include "admin/gather.h"
+#include "admin/reload.h"
 #include "core/clock.h"
 #include "core/core.h"
 #include "core/errors.h"
 #include "core/jobs.h"
 #include "core/memory.h"
-#include "core/round.h"
 #include "core/snapshot.h"
-#include "core/tally.h"
 #include "net/loop.h"
 #include "net/socket.h"
 #include "pool/pool.h"
@@ -45,19 +45,18 @@ struct worker {
 
 struct service {
 	struct world world;
-	struct config *config;
+	const struct config *config; /* that it started with; gone after the first reload */
+	struct reload reload;
 	struct core control;
 	struct worker *workers;
 	int listeners[LIMIT_LISTENERS];
 	char unix_path[128];
 	unsigned listener_count;
 	char admin_password[32];
-	const char *admin_password_used;
 	int signal_fd;
 	struct signalfd_siginfo signal;
 	unsigned drained;
 	bool is_draining;
-	enum drain_mode drain; /* while it drains */
 
 	/* the start: who is ready, and what went wrong */
 	pthread_mutex_t start_lock;
@@ -65,6 +64,13 @@ struct service {
 	unsigned ready;
 	char why[SERVICE_WHY];
 };
+
+/* The console's password: configured, or the random one that nobody knows. */
+static const char *service_admin_password(
+	const struct service *service, const struct config *config)
+{
+	return config->admin.password ? config->admin.password : service->admin_password;
+}
 
 static struct ring_options service_ring_options(void)
 {
@@ -84,10 +90,7 @@ static void worker_drain_turn(struct core *core)
 	struct worker *worker = container_of(core, struct worker, core);
 	struct letter letter = {.kind = LETTER_DRAINED, .number = core->index};
 
-	if (worker->is_drained)
-		return;
-	router_drain_turn(core);
-	if (!router_idle(core))
+	if (worker->is_drained || !router_idle(core))
 		return;
 	listener_stop_all(core);
 	if (!listener_all_stopped(core))
@@ -107,6 +110,22 @@ static void worker_drain(struct core *core, const struct letter *letter)
 	/* it goes on accepting: who comes now is told why it cannot stay */
 	core->each_turn = worker_drain_turn;
 	router_drain(core, (enum drain_mode)letter->number);
+}
+
+/* Another configuration, from control. */
+static void worker_apply(struct core *core, const struct letter *letter)
+{
+	struct worker *worker = container_of(core, struct worker, core);
+	const struct config *config = letter->a;
+	struct letter applied = {.kind = LETTER_CONFIG_APPLIED, .number = core->index};
+
+	pools_apply(core, config);
+	router_apply(core, config, service_admin_password(worker->service, config));
+	snapshot_switch(core, config);
+	while (mailbox_send(core, core->world->control, &applied) != 0) {
+		core_count(core, METRIC_letters_delayed); /* one letter for each reload */
+		sched_yield();
+	}
 }
 
 static void worker_stop(struct core *core, const struct letter *letter)
@@ -130,14 +149,16 @@ static int worker_open(struct worker *worker, char *why, size_t why_size)
 	core->handlers[LETTER_PLAIN] = pool_plain_arrived;
 	core->handlers[LETTER_ASK] = budget_asked;
 	core->handlers[LETTER_PARCEL] = budget_arrived;
-	core->handlers[LETTER_ROUND] = round_arrived;
+	core->handlers[LETTER_GATHER] = gather_arrived;
 	core->handlers[LETTER_ANSWER] = client_console_answered;
+	core->handlers[LETTER_CONFIG] = worker_apply;
 	core->handlers[LETTER_DRAIN] = worker_drain;
 	core->handlers[LETTER_STOP] = worker_stop;
 	snapshot_switch(core, service->config);
 	error = pools_open(core, service->config);
 	if (!error)
-		error = router_open(core, service->config, service->admin_password_used);
+		error = router_open(
+			core, service->config, service_admin_password(service, service->config));
 	for (unsigned i = 0; !error && i < service->listener_count; i++)
 		error = listener_start(core, service->listeners[i], router_accept);
 	if (error)
@@ -189,29 +210,16 @@ static void service_drain(struct core *core, enum drain_mode mode)
 	struct service *service = container_of(core, struct service, control);
 	struct letter letter = {.kind = LETTER_DRAIN, .number = (uint32_t)mode};
 
-	if (service->is_draining && mode < service->drain)
-		return;
 	service->is_draining = true;
-	service->drain = mode;
 	for (unsigned i = 0; i < service->world.worker_count; i++)
 		if (mailbox_send(core, i, &letter) != 0)
 			log_error(core, "core %u does not read its letters", i);
 }
 
-/* The console's SHUTDOWN. The same again while it is under way: at once. */
-static void service_shutdown(struct core *core, enum drain_mode mode)
+static void service_shutdown(struct core *core)
 {
-	struct service *service = container_of(core, struct service, control);
-	bool again = service->is_draining && mode <= service->drain;
-
-	log_info(core, "shutting down: SHUTDOWN on the console%s",
-		again ? " again, without waiting" : "");
-	service_drain(core, again ? DRAIN_NOW : mode);
-}
-
-static bool service_is_stopping(struct core *core)
-{
-	return container_of(core, struct service, control)->is_draining;
+	log_info(core, "shutting down: SHUTDOWN on the console");
+	service_drain(core, DRAIN_GENTLE);
 }
 
 static void service_drained(struct core *core, const struct letter *letter)
@@ -228,6 +236,33 @@ static void service_drained(struct core *core, const struct letter *letter)
 	core->stopping = true;
 }
 
+static void service_reloaded(struct core *core, void *owner)
+{
+	(void)core, (void)owner; /* the log says it */
+}
+
+static void service_reload_by_signal(struct service *service)
+{
+	char why[RELOAD_TEXT];
+
+	if (service->is_draining)
+		return;
+	log_info(&service->control, "reloading the configuration: SIGHUP");
+	if (reload_start(&service->reload, service_reloaded, NULL, why) != 0)
+		log_error(&service->control, "nothing was reloaded: %s", why);
+}
+
+static void service_applied(struct core *core, const struct letter *letter)
+{
+	(void)letter;
+	reload_applied(&container_of(core, struct service, control)->reload);
+}
+
+static void service_dropped(struct core *core, const struct letter *letter)
+{
+	reload_dropped(&container_of(core, struct service, control)->reload, letter->a);
+}
+
 static void service_arm_signal(struct service *service)
 {
 	ring_read(service->control.net->ring, RING_SIGNAL, service->signal_fd, &service->signal,
@@ -241,8 +276,7 @@ static void service_signalled(struct core *core, int result)
 
 	service_arm_signal(service);
 	if (number == SIGHUP) {
-		log_warn(core,
-			"reloading is not supported yet: restart to apply a changed configuration");
+		service_reload_by_signal(service);
 	} else if (number == SIGTERM || number == SIGINT) {
 		bool again = service->is_draining;
 
@@ -264,8 +298,7 @@ static bool service_has_log(struct core *core)
 
 static int service_open_control(struct service *service)
 {
-	static const struct console_hooks hooks = {
-		.shutdown = service_shutdown, .is_stopping = service_is_stopping};
+	static const struct console_hooks hooks = {.shutdown = service_shutdown};
 	struct core *core = &service->control;
 	struct ring_options options = service_ring_options();
 	int error;
@@ -279,9 +312,10 @@ static int service_open_control(struct service *service)
 	core->signalled = service_signalled;
 	core->handlers[LETTER_JOB_DONE] = jobs_done;
 	core->handlers[LETTER_COMMAND] = console_arrived;
-	core->handlers[LETTER_COMMAND_CANCEL] = console_cancelled;
-	core->handlers[LETTER_ROUNDED] = round_returned;
+	core->handlers[LETTER_GATHERED] = gather_returned;
 	core->handlers[LETTER_DRAINED] = service_drained;
+	core->handlers[LETTER_CONFIG_APPLIED] = service_applied;
+	core->handlers[LETTER_CONFIG_DROPPED] = service_dropped;
 	service_arm_signal(service);
 	return console_open(core, &hooks);
 }
@@ -384,21 +418,19 @@ static void service_set_log(struct service *service)
 		service->config->general.log_format == LOG_FORMAT_TEXT ? LOG_TEXT : LOG_JSON;
 }
 
-/* The console's password: configured, or a random one that nobody knows, so that it is closed by default. */
+/* Without a configured password the console is closed: its password is a random one that nobody knows. */
 static void service_set_admin_password(struct service *service)
 {
 	static const char letters[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 	uint8_t bytes[12];
 
-	service->admin_password_used = service->config->admin.password;
-	if (service->admin_password_used)
-		return;
 	rand_secure(bytes, sizeof bytes);
 	memcpy(service->admin_password, "_pgring_", 8);
 	for (size_t i = 0; i < sizeof bytes; i++)
 		service->admin_password[8 + i] = letters[bytes[i] % (sizeof letters - 1)];
-	service->admin_password_used = service->admin_password;
+	if (service->config->admin.password)
+		return;
 	log_write_now(&service->world.log, LOG_WARN,
 		"the console has a random password: set admin.password or PGRING_ADMIN_PASSWORD to "
 		"use it");
@@ -427,11 +459,9 @@ static int service_start_workers(struct service *service, unsigned count)
 	cpu_set_t cpus;
 	unsigned cpu_count = service_cpus(&cpus);
 
-	service->workers =
-		aligned_alloc(64, ((size_t)count * sizeof *service->workers + 63) & ~(size_t)63);
+	service->workers = memory_lines(count * sizeof *service->workers);
 	if (!service->workers)
 		return service_fail(service, "out of memory");
-	memset(service->workers, 0, count * sizeof *service->workers);
 	pthread_mutex_lock(&service->start_lock);
 	for (unsigned i = 0; i < count; i++) {
 		struct worker *worker = &service->workers[i];
@@ -491,13 +521,13 @@ static void service_stop(struct service *service)
 	log_info(&service->control, "pgring has stopped");
 	log_drain(&service->world.log);
 	console_close(&service->control);
-	tallies_free(service->world.tallies);
 	loop_close(&service->control);
 	close(service->signal_fd);
 	mailboxes_destroy(&service->world.boxes);
 	log_destroy(&service->world.log);
 	free(service->workers);
-	budget_forget(service->config);
+	mailbox_receive(&service->control); /* what the cores let go of at their end */
+	reload_end(&service->reload);
 	memory_wipe(service->admin_password, sizeof service->admin_password);
 }
 
@@ -515,12 +545,11 @@ static int service_start(struct service *service)
 	world->control = workers;
 	world->first_job = workers + 1;
 	world->config = service->config;
-	world->tallies = tallies_new();
 	rand_secure(world->secret, sizeof world->secret);
 	if (log_init(&world->log, workers + 1 + LIMIT_JOB_THREADS, STDERR_FILENO) != 0)
 		return 1;
 	service_set_log(service);
-	if (!world->tallies || mailboxes_init(&world->boxes, workers + 1 + LIMIT_JOB_THREADS) != 0)
+	if (mailboxes_init(&world->boxes, workers + 1 + LIMIT_JOB_THREADS) != 0)
 		return service_fail(service, "out of memory or file descriptors");
 	service_raise_descriptors(service);
 	service_set_sockets(&service->config->tcp);
@@ -530,21 +559,21 @@ static int service_start(struct service *service)
 		return 1;
 	if (service_open_control(service) != 0)
 		return service_fail(service, service->why);
-	if (budget_assign(service->config, NULL, workers) != 0)
+	if (budget_assign(service->reload.present, NULL, workers) != 0)
 		return service_fail(service, error_text(ERR_NO_MEMORY));
 	if (jobs_start(world) != 0)
 		return service_fail(service, "the job threads could not be started");
 	return service_start_workers(service, workers);
 }
 
-int service_run(struct config *config)
+int service_run(const struct config_sources *sources, struct config *config)
 {
-	struct service *service = aligned_alloc(64, (sizeof *service + 63) & ~(size_t)63);
+	struct service *service = memory_lines(sizeof *service);
 
 	if (!service)
 		return 1;
-	memset(service, 0, sizeof *service);
 	service->config = config;
+	reload_init(&service->reload, &service->control, sources, config);
 	pthread_mutex_init(&service->start_lock, NULL);
 	pthread_cond_init(&service->start_changed, NULL);
 	if (service_start(service) != 0)

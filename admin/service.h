@@ -5,9 +5,10 @@
 #ifndef PGRING_ADMIN_SERVICE_H
 #define PGRING_ADMIN_SERVICE_H
 
-#include "core/config.h"
+#include "admin/config.h"
 
-/* Runs until it is told to stop (SIGTERM, SIGINT, SHUTDOWN). Returns the exit status. */
-int service_run(struct config *config);
+/* Runs with `config`, which it takes over, until it is told to stop (SIGTERM, SIGINT, SHUTDOWN). `sources` is where the next
+ * configuration is read from; it must live as long. Returns the exit status. */
+int service_run(const struct config_sources *sources, struct config *config);
 
 #endif

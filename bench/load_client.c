@@ -464,6 +464,7 @@ static void put_startup(struct load_client *client)
 {
 	const struct load_client_plan *plan = client->plan;
 	struct wire_buf *out = &client->out;
+	char name[24];
 
 	wire_begin(out, 0);
 	wire_u32(out, WIRE_PROTOCOL_3_0);
@@ -474,7 +475,8 @@ static void put_startup(struct load_client *client)
 	wire_text(out, "client_encoding");
 	wire_text(out, "UTF8");
 	wire_text(out, "application_name");
-	wire_text(out, "load");
+	snprintf(name, sizeof name, plan->own_settings ? "load %u" : "load", client->number);
+	wire_text(out, name);
 	wire_byte(out, 0);
 	wire_end(out);
 	flush(client);
@@ -637,6 +639,12 @@ void load_client_request(struct load_client *client)
 	client->step = 0;
 	put_request(client);
 	flush(client);
+}
+
+void load_client_ignore(struct load_client *client)
+{
+	load_client_request(client);
+	epoll_ctl(client->plan->epoll, EPOLL_CTL_DEL, client->fd, NULL);
 }
 
 void load_client_leave(struct load_client *client)

@@ -34,6 +34,7 @@ struct load_client_plan {
 	uint32_t statements; /* PREPARED: so many different ones a connection */
 	bool describe;       /* PREPARED: with Describe, as libpq does */
 	bool ask_ssl;        /* SSLRequest first, as libpq does unless told otherwise; wants a no */
+	bool own_settings;   /* each client has an application_name of its own */
 	bool transaction;    /* each request inside BEGIN and COMMIT: three round trips */
 	uint64_t rows;       /* bulk: of one request */
 	uint32_t row_bytes;
@@ -91,6 +92,10 @@ int load_client_open(struct load_client *client);
 /* Sends the next request; the client is READY. What goes wrong is told by the next
  * load_client_serve(). */
 void load_client_request(struct load_client *client);
+
+/* As load_client_request(), but nothing of the answer is ever read: the client stays BUSY until it
+ * is closed. */
+void load_client_ignore(struct load_client *client);
 
 /* Says Terminate; the client is READY. */
 void load_client_leave(struct load_client *client);

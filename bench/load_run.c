@@ -35,6 +35,7 @@ enum style {
 	STYLE_LOOP,
 	STYLE_CONNECT, /* connect, one request, close */
 	STYLE_IDLE,    /* log in (and make one request), then stay */
+	STYLE_STUCK,   /* log in, ask for rows, read none of them, stay */
 	STYLE_RTT,     /* no load: the distance of two CPUs */
 };
 
@@ -53,6 +54,7 @@ static const struct mode {
 	{"copy-in", LOAD_CLIENT_COPY_IN, STYLE_LOOP},
 	{"connect", LOAD_CLIENT_SIMPLE, STYLE_CONNECT},
 	{"idle", LOAD_CLIENT_SIMPLE, STYLE_IDLE},
+	{"stuck", LOAD_CLIENT_ROWS, STYLE_STUCK},
 	{"rtt", LOAD_CLIENT_SIMPLE, STYLE_RTT},
 };
 
@@ -64,8 +66,8 @@ struct counts {
 static struct {
 	struct load_client_plan plan;
 	const struct mode *mode;
-	uint32_t connections;
-	double rate; /* requests a second; 0: closed loop */
+	uint32_t connections, at_once; /* clients; of them opening at the same time */
+	double rate;                   /* requests a second; 0: closed loop */
 	double warm_up_s, seconds;
 	load_run_others *others;
 	bool touch; /* idle clients make one request first */
@@ -147,6 +149,8 @@ static void on_logged_in(struct load_client *client, uint64_t now)
 	if (load.mode->style == STYLE_CONNECT) {
 		load.busy++;
 		load_client_request(client);
+	} else if (load.mode->style == STYLE_STUCK) {
+		load_client_ignore(client);
 	} else if (load.touch) {
 		begin(client, now);
 	} else {
@@ -264,7 +268,7 @@ static void open_all(void)
 	load.stage = OPENING;
 	while (!child_stopping && child_now_ns() < end_ns && load.all.lost < LOST_MAX &&
 		(load.ready < load.connections || load.busy > 0)) {
-		while (load.opened < load.connections && load.opening + load.busy < OPENING_AT_ONCE)
+		while (load.opened < load.connections && load.opening + load.busy < load.at_once)
 			open_client(&load.clients[load.opened++]);
 		turn(end_ns);
 	}
@@ -432,6 +436,8 @@ static const struct option options[] = {
 	{"lifetime", required_argument, NULL, 't'},
 	{"congestion", required_argument, NULL, 'g'},
 	{"ask-ssl", no_argument, NULL, 'L'},
+	{"own-settings", no_argument, NULL, 'o'},
+	{"at-once", required_argument, NULL, 'O'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -443,6 +449,7 @@ static const char usage[] =
 	"         connect                   connect, one simple request, close\n"
 	"         idle                      log in and stay until standard input ends;\n"
 	"                                   says \"ready N\" on standard error\n"
+	"         stuck                     ask for rows and read none, otherwise as idle\n"
 	"         rtt                       no load: nanoseconds between --cpu and --peer-cpu\n"
 	"  --connections N    clients (default 1)\n"
 	"  --seconds S        of the measured window (5), after --warm-up S (0.5)\n"
@@ -455,6 +462,8 @@ static const char usage[] =
 	"  --touch MODE       idle: one request of MODE (simple, extended, prepared) first\n"
 	"  --user, --database, --password   (bench) clear text, MD5 and SCRAM-SHA-256\n"
 	"  --ask-ssl          SSLRequest before each login, as libpq does; wants a no\n"
+	"  --own-settings     each client has an application_name of its own\n"
+	"  --at-once N        idle: so many log in at the same time (32)\n"
 	"  --watch PID        what that process uses in the window (may be repeated)\n"
 	"  --count-syscalls   its system calls, too\n"
 	"  --congestion NAME  TCP congestion control (default: the machine's)\n"
@@ -534,6 +543,9 @@ static bool set_text_option(int option)
 	case 'L':
 		plan->ask_ssl = true;
 		return true;
+	case 'o':
+		plan->own_settings = true;
+		return true;
 	case 'S':
 		load.count_syscalls = true;
 		return true;
@@ -562,6 +574,9 @@ static unsigned read_options(int argc, char **argv)
 		switch (option) {
 		case 'c':
 			load.connections = (uint32_t)child_number("connections", optarg, 1, 65535);
+			break;
+		case 'O':
+			load.at_once = (uint32_t)child_number("at-once", optarg, 1, 65535);
 			break;
 		case 's':
 			load.seconds = number("seconds", optarg, 0.01, 86400);
@@ -640,6 +655,7 @@ int load_run(int argc, char **argv, int epoll, load_run_others *others)
 		.statements = 1,
 		.row_bytes = 100};
 	load.connections = 1;
+	load.at_once = OPENING_AT_ONCE;
 	load.seconds = 5;
 	load.warm_up_s = 0.5;
 	load.cpu = load.peer_cpu = -1;
@@ -653,7 +669,7 @@ int load_run(int argc, char **argv, int epoll, load_run_others *others)
 		return 0;
 	}
 	set_up(epoll);
-	if (load.mode->style == STYLE_IDLE)
+	if (load.mode->style == STYLE_IDLE || load.mode->style == STYLE_STUCK)
 		run_idle();
 	else
 		run_loop();

@@ -133,7 +133,9 @@ def figures(row, result):
     """What the table shows of one run of the generator."""
     pooler = result['watched'][0]
     requests, size = result['requests'], result['bytes']
-    if row.unit == 's/GB':
+    if row.unit == 'us':  # the row is about latency
+        cost, rate = result['p99_us'], result['requests_per_s']
+    elif row.unit == 's/GB':
         cost = pooler['cpu_ns'] / size if size else None
         rate = size / 1e6 / result['seconds']
     else:
@@ -160,7 +162,7 @@ def alive(pooler):
 
 def warm(row, pooler, peer):
     """A first run that is not counted."""
-    peer.load(f'127.0.0.1:{pooler.port}', row.load, seconds=0.3, warm_up=0)
+    peer.load(f'127.0.0.1:{pooler.port}', pooler.load_of(row), seconds=0.3, warm_up=0)
     alive(pooler)
 
 
@@ -170,7 +172,7 @@ def measure(row, pooler, peer):
     best = None
     for attempt in range(RETRIES):
         foreign = Foreign(peer.bench, [pooler.child, peer.child])
-        result = peer.load(endpoint, row.load, [pooler.child])
+        result = peer.load(endpoint, pooler.load_of(row), [pooler.child])
         alive(pooler)
         entry = {**figures(row, result), 'foreign_cpus': foreign.share(), 'attempt': attempt}
         if best is None or entry['foreign_cpus'] < best['foreign_cpus']:
@@ -182,7 +184,7 @@ def measure(row, pooler, peer):
 
 def count_syscalls(row, pooler, peer):
     """System calls per transaction (bulk: per MB), from a run of its own: counting slows everybody down."""
-    result = peer.load(f'127.0.0.1:{pooler.port}', [*row.load, '--count-syscalls'],
+    result = peer.load(f'127.0.0.1:{pooler.port}', [*pooler.load_of(row), '--count-syscalls'],
                        [pooler.child], seconds=0.7, warm_up=0.2)
     alive(pooler)
     units = result['bytes'] / 1e6 if row.unit == 's/GB' else result['requests']
@@ -202,7 +204,7 @@ def strace_count(row, pooler, peer):
                    end=signal.SIGINT, death=signal.SIGTERM)
     time.sleep(0.3)
     # All of the run is counted, so the warm-up has to be part of the window.
-    result = peer.load(f'127.0.0.1:{pooler.port}', row.load, [pooler.child], seconds=1, warm_up=0)
+    result = peer.load(f'127.0.0.1:{pooler.port}', pooler.load_of(row), [pooler.child], seconds=1, warm_up=0)
     tracer.stop()
     try:
         with open(table) as file:
@@ -213,20 +215,26 @@ def strace_count(row, pooler, peer):
     return (int(total.group(1)), units) if total else (-1, 0)
 
 
-def measure_idle(row, pooler, peer):
-    """Bytes of the pooler per client that has logged in and does nothing; the pooler is fresh."""
-    bench, endpoint = peer.bench, f'127.0.0.1:{pooler.port}'
-    traffic = ('--mode', 'prepared' if 'prepared' in row.load else 'simple', '--connections', '20')
-    first = peer.load(endpoint, traffic, seconds=0.3, warm_up=0)
-    before = memory_bytes(pooler.child.pid), kernel_bytes()
-    options = [*row.load, '--connections', bench.idle_clients]
+def staying(bench, endpoint, options):
+    """Clients in a process of their own, all logged in; they stay until its standard input is closed."""
     child = Child('load', bench.load_command(endpoint, options, 60, 0, []),
                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     line = ''
     while not line.startswith('ready'):
         line = child.process.stderr.readline().decode()
         if not line:
-            raise Failure(f'{row.name}, {pooler.name}: the idle clients did not log in')
+            child.stop()
+            raise Failure('the clients that are to stay did not log in')
+    return child
+
+
+def measure_idle(row, pooler, peer):
+    """Bytes of the pooler per client that has logged in and does nothing; the pooler is fresh."""
+    bench, endpoint = peer.bench, f'127.0.0.1:{pooler.port}'
+    traffic = ('--mode', 'prepared' if 'prepared' in row.load else 'simple', '--connections', '20')
+    first = peer.load(endpoint, traffic, seconds=0.3, warm_up=0)
+    before = memory_bytes(pooler.child.pid), kernel_bytes()
+    child = staying(bench, endpoint, [*row.load, '--connections', bench.idle_clients])
     burn = process_cpu_ns(pooler.child.pid), time.monotonic_ns()
     time.sleep(1)
     burn = process_cpu_ns(pooler.child.pid) - burn[0], time.monotonic_ns() - burn[1]

@@ -1,5 +1,6 @@
 """The poolers and the floor: how each is configured and started. Pool of 20 in transaction mode, one core."""
 
+import copy
 import os
 import re
 import shutil
@@ -10,8 +11,12 @@ import time
 from processes import Child, Failure, unprivileged_user
 
 POOL = 20
+POOL_OF_OTHERS = 5
+ADMIN = 'admin'
+OTHERS = 'others'  # the database of those who do not read, with a pool of its own
 CLIENTS_MAX = 20000
 USER = DATABASE = PASSWORD = 'bench'
+NEWLINE = '\n'
 
 
 class Server:
@@ -53,6 +58,29 @@ class Pooler:
         self.binary = binary
         self.child = None
         self.port = None
+        self.case = None     # of a row, if it has some
+        self.databases = 1
+
+    def as_case(self, case):
+        """Itself as one of a row's cases."""
+        other = copy.copy(self)
+        other.case = case
+        return other
+
+    @property
+    def label(self):
+        return self.case.name if self.case else self.name
+
+    @property
+    def workers(self):
+        return self.case.workers if self.case else 1
+
+    def load_of(self, row):
+        return self.case.load if self.case and self.case.load else row.load
+
+    def database_names(self, server):
+        """The one that is measured, the one of those who do not read, and what only fills the configuration."""
+        return [server.database, OTHERS, *(f'filler{i}' for i in range(2, self.databases))]
 
     def version(self):
         try:
@@ -75,8 +103,13 @@ class Pooler:
     def options(self):
         return {}
 
-    def start(self, folder, server, transport='tcp', auth='trust', cpu=None, priority=False):
+    def console(self):
+        """Database and user of the console."""
+        return 'pgbouncer', ADMIN
+
+    def start(self, folder, server, transport='tcp', auth='trust', cpu=None, priority=False, databases=1):
         self.port = free_port()
+        self.databases = databases
         os.makedirs(folder)
         command = self.command(folder, server, transport, auth)
         user = self.user()
@@ -138,13 +171,19 @@ class PgBouncer(Pooler):
     def user(self):
         return unprivileged_user()  # it refuses to run as root
 
+    def extra(self, database):
+        return f'pool_size={POOL_OF_OTHERS}' if database == OTHERS else ''
+
     def command(self, folder, server, transport, auth):
         auth_type = {'trust': 'trust', 'scram': 'scram-sha-256'}[auth]
-        write(f'{folder}/users.txt', f'"{server.user}" "{PASSWORD}"\n')
+        write(f'{folder}/users.txt', f'"{server.user}" "{PASSWORD}"\n"{ADMIN}" "{PASSWORD}"\n')
+        place = f'host={server.place(transport)} port={server.port}'
+        rows = [f'{name} = {place} {self.extra(name)}' for name in self.database_names(server)]
         write(f'{folder}/pgbouncer.ini', f'''\
 [databases]
-{server.database} = host={server.place(transport)} port={server.port}
+{NEWLINE.join(rows)}
 [pgbouncer]
+admin_users = {ADMIN}
 listen_addr = 127.0.0.1
 listen_port = {self.port}
 unix_socket_dir =
@@ -161,9 +200,16 @@ log_stats = 0
         return [self.binary, f'{folder}/pgbouncer.ini']
 
 
-def toml_files(folder, general, server, transport, auth):
+def toml_files(folder, general, server, names, transport, auth):
     """The two files that pgring and PgDog share."""
     auth_type = {'trust': 'trust', 'scram': 'scram'}[auth]
+    databases = [f'''
+[[databases]]
+name = "{name}"
+host = "{server.place(transport)}"
+port = {server.port}
+database_name = "{server.database}"
+{f'pool_size = {POOL_OF_OTHERS}' if name == OTHERS else ''}''' for name in names]
     write(f'{folder}/pooler.toml', f'''\
 [general]
 host = "127.0.0.1"
@@ -174,17 +220,18 @@ auth_type = "{auth_type}"
 log_connections = false
 log_disconnections = false
 {general}
-[[databases]]
-name = "{server.database}"
-host = "{server.place(transport)}"
-port = {server.port}
+[admin]
+name = "{ADMIN}"
+user = "{ADMIN}"
+password = "{PASSWORD}"
+{NEWLINE.join(databases)}
 ''')
-    write(f'{folder}/users.toml', f'''\
+    write(f'{folder}/users.toml', ''.join(f'''\
 [[users]]
 name = "{server.user}"
-database = "{server.database}"
+database = "{name}"
 password = "{PASSWORD}"
-''')
+''' for name in names))
     return ['-c', f'{folder}/pooler.toml', '-u', f'{folder}/users.toml']
 
 
@@ -192,8 +239,12 @@ class Pgring(Pooler):
     name = 'pgring'
 
     def command(self, folder, server, transport, auth):
-        return [self.binary, *toml_files(folder, f'port = {self.port}\nworkers = 1\n'
-                                         f'unix_socket_dir = "{folder}"', server, transport, auth)]
+        return [self.binary, *toml_files(folder, f'port = {self.port}\nworkers = {self.workers}\n'
+                                         f'unix_socket_dir = "{folder}"', server,
+                                         self.database_names(server), transport, auth)]
+
+    def console(self):
+        return ADMIN, ADMIN
 
 
 class PgDog(Pooler):
@@ -204,7 +255,7 @@ class PgDog(Pooler):
 
     def command(self, folder, server, transport, auth):
         return [self.binary, *toml_files(folder, f'port = {self.port}\nworkers = 0', server,
-                                         transport, auth)]
+                                         self.database_names(server), transport, auth)]
 
     def options(self):
         return {'env': {**os.environ, 'RUST_LOG': 'error'}}

@@ -10,13 +10,15 @@ import signal
 import subprocess
 import time
 
+import fanout
 import report
 from poolers import Server, free_port
 from processes import Child, Failure, unprivileged_user
 
 SCALE = 10
 CLIENTS = (16, 64, 1000)
-MODES = ('simple', 'extended')
+MODES = ('simple', 'extended', 'prepared')
+FANOUT, FANOUT_QUICK = (1000, 1000), (100, 200)  # listeners, notifications
 
 
 def find(name):
@@ -97,12 +99,13 @@ def pgbench_once(bench, pooler, server, mode, clients):
 
 
 class PgbenchRow:
-    unit, target = 'us/tx', None
+    unit, target, most, cpu_most, more = 'us/tx', None, None, None, 0
+    subject, base = 'pgring', 'PgBouncer'
 
     def __init__(self, mode, clients):
         self.name = f'pgbench-{mode}-{clients}'
         self.title = f'pgbench -S -M {mode}, {clients} clients, real PostgreSQL (p50: the mean)'
-        self.mode, self.clients = mode, clients
+        self.mode, self.clients, self.load = mode, clients, (mode,)
 
 
 def run(bench, args, wanted):
@@ -119,18 +122,43 @@ def run(bench, args, wanted):
         for row in rows:
             if args.only and not re.search(args.only, row.name):
                 continue
-            cells = {pooler.name: [] for pooler in started}
+            able = [pooler for pooler in started if pooler.supports(row)]
+            cells = {pooler.name: [] for pooler in able}
             for number in range(args.rounds):
-                for turn in range(len(started)):
-                    pooler = started[(turn + number) % len(started)]
-                    cells[pooler.name].append(
-                        pgbench_once(bench, pooler, server, row.mode, row.clients))
+                for turn in range(len(able)):
+                    pooler = able[(turn + number) % len(able)]
+                    try:
+                        cells[pooler.name].append(pgbench_once(bench, pooler, server, row.mode, row.clients))
+                    except Failure as failure:
+                        print(f'\n{row.name}: {failure}')
+            cells = {name: rounds for name, rounds in cells.items() if rounds}
+            if not cells:
+                continue
             summaries = {name: report.summary(rounds) for name, rounds in cells.items()}
             report.print_row(row, summaries, {})
             results['rows'][row.name] = {'title': row.title, 'unit': row.unit, 'summary': summaries,
                                          'rounds': cells}
+        run_fanout(args, started, server, results)
     finally:
         for pooler in started:
             pooler.stop()
         postgres.stop()
     return results
+
+
+def run_fanout(args, started, server, results):
+    row = fanout.FanoutRow(*(FANOUT_QUICK if args.quick else FANOUT))
+    if args.only and not re.search(args.only, row.name):
+        return
+    cells = {}
+    for pooler in started:
+        if pooler.name == 'PgBouncer':
+            continue  # it has no LISTEN in transaction mode
+        try:
+            cells[pooler.name] = [fanout.measure(row, pooler, server) for _ in range(args.rounds)]
+        except Failure as failure:
+            print(f'\n{row.name}: {failure}')
+    summaries = {name: report.summary(rounds) for name, rounds in cells.items()}
+    if summaries:
+        report.print_row(row, summaries, {})
+        results['rows'][row.name] = {'title': row.title, 'unit': row.unit, 'summary': summaries, 'rounds': cells}

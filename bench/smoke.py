@@ -13,6 +13,7 @@ SMALL = [
     ('prepared, 30 statements', ['--mode', 'prepared', '--connections', '4', '--statements', '30',
                                  '--describe']),
     ('transactions', ['--mode', 'simple', '--connections', '4', '--transaction']),
+    ('own settings', ['--mode', 'simple', '--connections', '4', '--own-settings']),
     ('fixed rate', ['--mode', 'simple', '--connections', '8', '--rate', '2000']),
     ('connect', ['--mode', 'connect', '--connections', '4', '--ask-ssl']),
 ]
@@ -50,11 +51,11 @@ def run_modes(tap, bench, name, endpoint, modes):
 
 
 def run_idle(tap, bench, endpoint):
-    for touch in ([], ['--touch', 'prepared']):
-        command = bench.load_command(endpoint, ['--mode', 'idle', '--connections', 200, *touch], 10, 0, [])
+    for touch in (['idle'], ['idle', '--touch', 'prepared'], ['idle', '--at-once', 200], ['stuck']):
+        command = bench.load_command(endpoint, ['--connections', 200, '--mode', *touch], 10, 0, [])
         answer = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
                                 capture_output=True, text=True, timeout=30, check=False)
-        tap.check(f"idle clients {' '.join(touch)}",
+        tap.check(f"staying clients: {' '.join(map(str, touch))}",
                   answer.returncode == 0 and 'ready 200' in answer.stderr, answer.stderr)
 
 

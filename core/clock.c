@@ -20,8 +20,3 @@ uint64_t clock_wall_ns(void)
 {
 	return clock_read(CLOCK_REALTIME);
 }
-
-uint64_t clock_thread_ns(void)
-{
-	return clock_read(CLOCK_THREAD_CPUTIME_ID);
-}

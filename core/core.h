@@ -14,7 +14,6 @@
 
 struct config;
 struct snapshot;
-struct tallies;
 struct net;
 struct pools;
 struct router;
@@ -39,8 +38,7 @@ struct world {
 	unsigned first_job;    /* job threads: first_job .. first_job + LIMIT_JOB_THREADS - 1 */
 	struct mailboxes boxes;
 	struct log log;
-	uint8_t secret[32];      /* of this process; for salts of unknown users */
-	struct tallies *tallies; /* what holds over all cores */
+	uint8_t secret[32]; /* of this process; for salts of unknown users */
 	const struct config *config;
 };
 

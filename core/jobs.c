@@ -3,6 +3,7 @@
 
 #include "core/core.h"
 #include "core/errors.h"
+#include "core/memory.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -69,7 +70,7 @@ static void *job_main(void *argument)
 
 int jobs_start(struct world *world)
 {
-	job_threads = aligned_alloc(64, LIMIT_JOB_THREADS * sizeof *job_threads);
+	job_threads = memory_lines(LIMIT_JOB_THREADS * sizeof *job_threads);
 	if (!job_threads)
 		return ERR_NO_MEMORY;
 	for (unsigned i = 0; i < LIMIT_JOB_THREADS; i++) {

@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/core.h"
 #include "core/errors.h"
+#include "core/memory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ int log_init(struct log *log, unsigned member_count, int fd)
 	if (!log->rings)
 		return ERR_NO_MEMORY;
 	for (unsigned i = 0; i < member_count; i++) {
-		log->rings[i] = aligned_alloc(64, sizeof(struct log_ring));
+		log->rings[i] = memory_lines(sizeof(struct log_ring));
 		if (!log->rings[i])
 			return ERR_NO_MEMORY;
 		atomic_init(&log->rings[i]->written, 0);

@@ -3,6 +3,7 @@
 
 #include "core/core.h"
 #include "core/errors.h"
+#include "core/memory.h"
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -13,7 +14,7 @@ int mailboxes_init(struct mailboxes *boxes, unsigned member_count)
 	size_t pairs = (size_t)member_count * member_count;
 
 	boxes->member_count = member_count;
-	boxes->members = aligned_alloc(64, member_count * sizeof *boxes->members);
+	boxes->members = memory_lines(member_count * sizeof *boxes->members);
 	boxes->pairs = calloc(pairs, sizeof(struct mailbox_pair *));
 	if (!boxes->members || !boxes->pairs)
 		return ERR_NO_MEMORY;
@@ -24,11 +25,9 @@ int mailboxes_init(struct mailboxes *boxes, unsigned member_count)
 			return ERR_NO_DESCRIPTOR;
 	}
 	for (size_t i = 0; i < pairs; i++) {
-		boxes->pairs[i] =
-			aligned_alloc(64, (sizeof(struct mailbox_pair) + 63) & ~(size_t)63);
+		boxes->pairs[i] = memory_lines(sizeof(struct mailbox_pair));
 		if (!boxes->pairs[i])
 			return ERR_NO_MEMORY;
-		*boxes->pairs[i] = (struct mailbox_pair){0};
 	}
 	return 0;
 }

@@ -45,6 +45,16 @@ void memory_read(struct memory_figures *ret_figures)
 }
 #endif
 
+void *memory_lines(size_t bytes)
+{
+	size_t whole = (bytes + 63) & ~(size_t)63;
+	void *lines = aligned_alloc(64, whole);
+
+	if (lines)
+		memset(lines, 0, whole);
+	return lines;
+}
+
 void memory_wipe(void *bytes, size_t len)
 {
 	explicit_bzero(bytes, len);

@@ -18,6 +18,9 @@ const char *memory_allocator(void);
 /* Takes some 100 us: for the console and metrics only. Any thread. */
 void memory_read(struct memory_figures *ret_figures);
 
+/* Zeroed memory that shares no cache line with anything else, or NULL; ended by free(). */
+void *memory_lines(size_t bytes);
+
 /* Overwrites bytes that were secret; the compiler may not remove it. */
 void memory_wipe(void *bytes, size_t len);
 

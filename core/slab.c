@@ -2,6 +2,7 @@
 #include "core/slab.h"
 
 #include "core/errors.h"
+#include "core/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,10 +40,9 @@ static bool slab_grow(struct slab *slab)
 
 	if (slab->chunk_count == slab->chunk_limit)
 		return false;
-	chunk = aligned_alloc(64, (SLAB_CHUNK_SLOTS * slab->slot_bytes + 63) & ~(size_t)63);
+	chunk = memory_lines(SLAB_CHUNK_SLOTS * slab->slot_bytes);
 	if (!chunk)
 		return false;
-	memset(chunk, 0, SLAB_CHUNK_SLOTS * slab->slot_bytes);
 	slab->chunks[slab->chunk_count++] = chunk;
 	for (uint32_t i = SLAB_CHUNK_SLOTS; i-- > 0;) {
 		struct slab_slot *slot = slab_slot_at(slab, first + i);

@@ -27,7 +27,7 @@ enum { TIMER_LEVELS = 5, TIMER_SLOTS = 64 };
 struct timer_wheel {
 	uint64_t origin_ns;
 	uint64_t now_ms;
-	uint64_t turn_ms; /* up to which the present turn fires */
+	uint64_t turn_ms;                /* up to which the present turn fires */
 	uint64_t occupied[TIMER_LEVELS]; /* a bit per slot */
 	struct list slots[TIMER_LEVELS][TIMER_SLOTS];
 };

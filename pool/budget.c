@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/config.h"
 #include "core/errors.h"
+#include "core/memory.h"
 #include "pool/pool.h"
 #include "pool/server_move.h"
 
@@ -22,11 +23,10 @@ enum {
 static struct budget *budget_new(uint32_t id, unsigned core_count)
 {
 	size_t bytes = sizeof(struct budget) + core_count * sizeof(struct budget_line);
-	struct budget *budget = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+	struct budget *budget = memory_lines(bytes);
 
 	if (!budget)
 		return NULL;
-	memset(budget, 0, bytes);
 	budget->id = id;
 	budget->core_count = core_count;
 	for (unsigned i = 0; i < core_count; i++)
@@ -220,6 +220,7 @@ void budget_ask(struct core *core, struct pool *pool, unsigned wanted)
 	}
 	if (richest < 0)
 		return; /* whoever gets something to spare sees that we wait */
+	CHECK(wanted > 0);
 	letter.a = (void *)(uintptr_t)wanted;
 	if (mailbox_send(core, (unsigned)richest, &letter) == 0)
 		pool->is_asking = true;
@@ -297,14 +298,15 @@ static void budget_offer(struct core *core, struct pool *pool)
 
 	if (to < 0 || oldest_ns == pool->offered_ns)
 		return;
-	pool->offered_ns = oldest_ns;      /* one is on its way to that client */
 	if (oldest_ns < BUDGET_DEBT_MAX) { /* it owes permits: a server is of no use to it */
 		if (pool_room(pool) > 0)
 			budget_send_permit(core, pool, (unsigned)to);
 		else
-			pool_retire_idle(core, pool);
+			pool_close_idle(core, pool, "pool_size was lowered");
 		return;
 	}
+	/* one is on its way to that client from here on */
+	pool->offered_ns = oldest_ns;
 	if (!server_move_idle(core, pool, (unsigned)to, false))
 		budget_send_permit(core, pool, (unsigned)to);
 }

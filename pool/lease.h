@@ -52,21 +52,20 @@ struct lease {
 	const struct lease_events *events;
 	struct pool *pool;
 	struct stream *sink;
-	struct settings *settings;      /* what the server must have; the client holds it */
-	struct server *server;          /* HELD */
-	struct list link;               /* WAITING: in pool->waiters */
-	struct task task;               /* brings the news of granted and unblocked */
-	uint64_t since_ns;              /* WAITING: since when; HELD: when granted */
-	uint64_t request_ns;            /* when the first unanswered request was sent */
-	uint64_t queries, transactions; /* so far */
-	unsigned failed_attempts; /* WAITING: to connect, begun after the wait did; see pool.h */
-	uint8_t state;            /* enum lease_state */
-	bool keeps;               /* session mode: the server stays until the client leaves */
-	bool is_mid_request;      /* part of a message of the client has been sent */
-	bool is_blocked;          /* unblocked() is owed */
-	bool is_new;              /* granted() is owed */
-	bool knows_unnamed;       /* the unnamed statement is this client's */
-	bool is_over;             /* tried() is owed */
+	struct settings *settings; /* what the server must have; the client holds it */
+	struct server *server;     /* HELD */
+	struct list link;          /* WAITING: in pool->waiters */
+	struct task task;          /* brings the news of granted and unblocked */
+	uint64_t since_ns;         /* WAITING: since when; HELD: when granted */
+	uint64_t request_ns;       /* when the first unanswered request was sent */
+	unsigned failed_attempts;  /* WAITING: to connect, begun after the wait did; see pool.h */
+	uint8_t state;             /* enum lease_state */
+	bool keeps;                /* session mode: the server stays until the client leaves */
+	bool is_mid_request;       /* part of a message of the client has been sent */
+	bool is_blocked;           /* unblocked() is owed */
+	bool is_new;               /* granted() is owed */
+	bool knows_unnamed;        /* the unnamed statement is this client's */
+	bool is_over;              /* tried() is owed */
 	bool is_trial; /* taken only to try the settings; answered() tells that they hold */
 };
 

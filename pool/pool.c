@@ -170,11 +170,9 @@ static void pool_waited(struct core *core, struct timer *timer)
 		fault.message = pool->failure_text;
 		fault.detail = "The server was tried again until checkout_timeout was over.";
 	}
-	while ((link = list_first(&pool->waiters)) && !pool->is_paused) {
+	while ((link = list_first(&pool->waiters))) {
 		struct lease *lease = container_of(link, struct lease, link);
-		uint64_t since_ns =
-			lease->since_ns > pool->resumed_ns ? lease->since_ns : pool->resumed_ns;
-		uint64_t waited_ns = core->now_ns - since_ns;
+		uint64_t waited_ns = core->now_ns - lease->since_ns;
 
 		if (waited_ns < limit_ns) {
 			core_timer_set(core, &pool->waited,
@@ -287,13 +285,15 @@ static void pool_grow(struct core *core, struct pool *pool)
 	int wanted = (int)pool->waiter_count - on_the_way;
 	uint64_t retry_ns;
 
-	if (core->pools->is_draining || pool->is_removed || pool->is_paused)
+	if (core->pools->is_draining || pool->is_removed)
 		return;
+	if (unlikely(room < 0))
+		pool_retire_idle(core, pool);
 	if (wanted < 0)
 		wanted = 0;
 	if (pool->permits < 0)
 		budget_ask(core, pool, (unsigned)-pool->permits);
-	else if (wanted > room && (pool->failures == 0 || pool->permits == 0))
+	else if (wanted > 0 && wanted > room && (pool->failures == 0 || pool->permits == 0))
 		budget_ask(core, pool, (unsigned)(wanted - (room > 0 ? room : 0)));
 	if (wanted < pool_least(pool) - total)
 		wanted = pool_least(pool) - total;
@@ -344,7 +344,7 @@ static void pool_dispatch(struct core *core, struct task *task)
 			pools_free(core, pool);
 		return;
 	}
-	if (link && !pool->is_paused && !timer_is_set(&pool->waited) &&
+	if (link && !timer_is_set(&pool->waited) &&
 		core->pools->config->general.checkout_timeout_ms != CONFIG_UNLIMITED)
 		core_timer_set(
 			core, &pool->waited, core->pools->config->general.checkout_timeout_ms);
@@ -447,14 +447,22 @@ void pool_server_gone(struct core *core, struct pool *pool)
 	pool_consider_growing(core, pool);
 }
 
+bool pool_close_idle(struct core *core, struct pool *pool, const char *reason)
+{
+	struct list *idle = &pool->servers[SERVER_LIST_IDLE];
+
+	if (list_empty(idle))
+		return false;
+	server_close(core, container_of(idle->prev, struct server, link), reason);
+	return true;
+}
+
 void pool_retire_idle(struct core *core, struct pool *pool)
 {
 	int surplus = (int)pool_alive(pool) - (pool->permits > 0 ? pool->permits : 0);
 
-	while (surplus-- > 0 && !list_empty(&pool->servers[SERVER_LIST_IDLE]))
-		server_close(core,
-			container_of(pool->servers[SERVER_LIST_IDLE].prev, struct server, link),
-			"pool_size was lowered");
+	while (surplus-- > 0 && pool_close_idle(core, pool, "pool_size was lowered"))
+		;
 }
 
 void pool_give(struct core *core, struct server *server)
@@ -464,10 +472,10 @@ void pool_give(struct core *core, struct server *server)
 
 	server->idle_ns = server->used_ns = core->now_ns;
 	server_enter(core, server, SERVER_IDLE);
-	if (unlikely(server->retires || core->pools->is_draining || pool->is_paused ||
+	if (unlikely(server->retires || core->pools->is_draining ||
 		    core->now_ns >= server->expires_ns || (int)pool_alive(pool) > pool->permits)) {
 		server_close(core, server,
-			"server_lifetime is over, or its pool is changed, paused or closed");
+			"server_lifetime or its pool's configuration, or pgring is shutting down");
 		return;
 	}
 	if (waiter) {

@@ -67,6 +67,13 @@ const char *client_state_name(const struct client *client)
 	UNREACHABLE();
 }
 
+void client_set_mode(struct client *client)
+{
+	CHECK(client->lease.state != LEASE_HELD);
+	client->mode = (uint8_t)client->pool->config->mode;
+	client->lease.keeps = client->mode == POOL_SESSION;
+}
+
 /* ---- the stream's events ---- */
 
 static void client_data(
@@ -164,7 +171,6 @@ void client_open(struct core *core, int fd)
 
 static void client_give_back(struct core *core, struct client *client)
 {
-	client_admit_end(core, client);
 	if (client->pool) {
 		if (client->lease.state == LEASE_WAITING)
 			lease_cancel_wait(core, &client->lease);
@@ -176,7 +182,7 @@ static void client_give_back(struct core *core, struct client *client)
 	settings_drop(client->settings);
 	client->settings = NULL;
 	client_login_end(core, client);
-	client_console_end(core, client);
+	client_console_end(client);
 	if (client->pool && client->pool->is_removed)
 		pool_wake(core, client->pool); /* its last client lets it go */
 }

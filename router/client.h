@@ -14,7 +14,6 @@
 #include "pool/pool.h"
 #include "router/router.h"
 
-struct client_console;
 struct client_login;
 struct command;
 
@@ -22,13 +21,6 @@ enum client_state {
 #define CLIENT_STATE(name, next, word) CLIENT_##name,
 #include "router/client_states.def"
 	CLIENT_STATE_COUNT
-};
-
-/* What a client is counted for, all cores together (core/tally.h). */
-enum client_count {
-	CLIENT_COUNT_PROCESS = 1,  /* from its first packet on, but for the console */
-	CLIENT_COUNT_DATABASE = 2, /* once its password was right */
-	CLIENT_COUNT_USER = 4,
 };
 
 enum { CLIENT_KEY_BYTES = 32, CLIENT_KEY_BYTES_OLD = 4 };
@@ -44,18 +36,18 @@ struct client {
 	struct task resume; /* goes on with `in` once the present completion is dealt with */
 	uint32_t left;      /* bytes of the present message still to come */
 	uint8_t state;      /* enum client_state */
+	uint8_t mode;       /* enum pool_mode, from the login on; a reload changes it only between two transactions */
 	bool discards;      /* ... which go nowhere */
 	bool skips;         /* a batch has failed: nothing counts until its Sync */
 	bool is_waiting;    /* the first message in `in` waits for a server, or for room */
 	bool is_leaving;    /* said goodbye, and still gets the answers to what it asked before */
-	uint8_t counted;    /* enum client_count: where the tallies have it */
 	char status;        /* of the last ReadyForQuery */
 	uint8_t key_len;
 	uint8_t key[CLIENT_KEY_BYTES];
 	uint64_t id, connected_ns, request_ns;
 	struct address peer;
-	struct command *command;        /* CONSOLE: under way */
-	struct client_console *console; /* CONSOLE: statements and portals */
+	struct command *command; /* CONSOLE: under way */
+	char *prepared;          /* CONSOLE: text of the extended protocol's statement */
 };
 
 /* A connection that was accepted; the descriptor is taken over. */
@@ -74,6 +66,9 @@ bool client_pid_parse(uint32_t pid, uint32_t *ret_core, uint32_t *ret_slot);
 /* Moves it to a state. Only this function changes the state. */
 void client_enter(struct core *core, struct client *client, enum client_state next);
 const char *client_state_name(const struct client *client);
+
+/* Takes over the pool's mode. While no server is held. */
+void client_set_mode(struct client *client);
 
 /* Ends the session: gives back what it has, sends what is queued. `reason` goes to the log. */
 void client_close(struct core *core, struct client *client, const char *reason);
@@ -94,13 +89,6 @@ void client_say_ready(struct core *core, struct client *client, char status);
 /* Sets the timer for what the client does now, if the configuration limits that. */
 void client_watch(struct core *core, struct client *client);
 
-/* The limits on clients (client_admit.c). A connection that wants a session is counted; then, once its password was right, its
- * session with database and user, unless the database is disabled. Return false after having refused it. */
-bool client_admit_connection(struct core *core, struct client *client);
-bool client_admit(struct core *core, struct client *client);
-/* It counts no longer. */
-void client_admit_end(struct core *core, struct client *client);
-
 /* Siblings in this folder: the login (client_login.c), the session (client_relay.c), the console (client_console.c). */
 void client_login_data(
 	struct core *core, struct client *client, const struct span *spans, unsigned count);
@@ -117,9 +105,7 @@ extern const struct lease_events client_lease_events;
 void client_console_data(
 	struct core *core, struct client *client, const struct span *spans, unsigned count);
 void client_console_start(struct core *core, struct client *client);
-void client_console_end(struct core *core, struct client *client);
-/* A cancel request for its command. */
-void client_console_cancel(struct core *core, struct client *client);
+void client_console_end(struct client *client);
 /* The handler of LETTER_ANSWER. */
 void client_console_answered(struct core *core, const struct letter *letter);
 

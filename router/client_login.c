@@ -10,6 +10,7 @@
 #include "core/errors.h"
 #include "core/jobs.h"
 #include "core/memory.h"
+#include "core/snapshot.h"
 #include "protocol/auth_request.h"
 #include "protocol/frame.h"
 #include "protocol/greeting.h"
@@ -40,7 +41,9 @@ struct client_login {
 	struct core *core;
 	const char *const *secrets; /* any of them will do */
 	size_t secret_count;
-	size_t user_index; /* for the keys */
+	size_t user_index;         /* for the keys */
+	struct snapshot *snapshot; /* what `secrets` point into */
+	struct keys *key_table;
 	uint8_t salt[SECRET_MD5_SALT_BYTES];
 	uint8_t step;  /* enum login_step */
 	bool is_known; /* the user exists */
@@ -77,10 +80,11 @@ void client_login_end(struct core *core, struct client *client)
 {
 	struct client_login *login = client->login;
 
-	(void)core;
 	if (!login)
 		return;
 	list_remove(&login->wait.link);
+	keys_drop(login->key_table);
+	snapshot_drop(core, login->snapshot);
 	free(login->packet);
 	memory_wipe(login, sizeof *login);
 	free(login);
@@ -144,6 +148,8 @@ static void login_find_user(struct core *core, struct client *client)
 	const char *user = login->startup.user, *database = login->startup.database;
 	const struct config_pool *pool = config_find_pool(config, user, database);
 
+	login->snapshot = snapshot_take(core);
+	login->key_table = keys_hold(core->router->keys);
 	if (strcmp(database, config->admin.name) == 0 && strcmp(user, config->admin.user) == 0) {
 		login->is_console = login->is_known = true;
 		login->secrets = &core->router->admin_password;
@@ -193,8 +199,8 @@ static void login_ask_scram(struct core *core, struct client *client)
 
 	if (login->is_known) {
 		login->wait.derived = login_derived;
-		keys = keys_get(core, login->user_index, login->startup.user, login->secrets,
-			login->secret_count, &login->wait);
+		keys = keys_get(core, login->key_table, login->user_index, login->startup.user,
+			login->secrets, login->secret_count, &login->wait);
 		if (!keys) {
 			if (client->state != CLIENT_DERIVING)
 				client_enter(core, client, CLIENT_DERIVING);
@@ -313,7 +319,7 @@ static void login_settle(struct core *core, struct client *client)
 		client_console_start(core, client);
 		return;
 	}
-	if (!client->pool) {
+	if (!client->pool || client->pool->is_removed) {
 		snprintf(text, sizeof text, "database \"%.63s\" does not exist",
 			login->startup.database);
 		client_fatal_text(core, client, SQLSTATE_INVALID_CATALOG_NAME, text);
@@ -324,8 +330,6 @@ static void login_settle(struct core *core, struct client *client)
 			client->pool->config->refused);
 		return;
 	}
-	if (!client_admit(core, client))
-		return;
 	client_enter(core, client, CLIENT_SETTLING);
 	if (!login_collect(core, client, &wanted)) {
 		params_clear(&wanted);
@@ -372,6 +376,10 @@ void client_login_settled(struct core *core, struct client *client)
 {
 	char peer[ADDRESS_TEXT];
 
+	if (unlikely(client->pool->is_removed)) {
+		router_dismiss_removed(core, client);
+		return;
+	}
 	if (client->lease.state == LEASE_HELD) {
 		if (!client->settings->is_tried) {
 			params_copy(&client->settings->reported, &client->lease.server->params);
@@ -380,7 +388,7 @@ void client_login_settled(struct core *core, struct client *client)
 		lease_release(core, &client->lease);
 	}
 	client->lease.is_trial = false;
-	client->lease.keeps = client->pool->config->mode == POOL_SESSION;
+	client_set_mode(client);
 	login_greet(core, client);
 	core_count(core, METRIC_logins);
 	client->pool->stats.logins++;
@@ -454,14 +462,12 @@ static void login_session(struct core *core, struct client *client)
 			"server itself");
 		return;
 	}
-	login_find_user(core, client);
-	if (core->router->is_draining &&
-		(!client->login->is_console || core->router->drain >= DRAIN_GENTLE)) {
+	if (core->router->is_draining) {
 		client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
 		return;
 	}
-	if (client->login->is_console || client_admit_connection(core, client))
-		login_ask(core, client);
+	login_find_user(core, client);
+	login_ask(core, client);
 }
 
 /* Reads the first packet. Returns false if more must come first, or all is over. */

@@ -100,7 +100,7 @@ static bool relay_uses_unnamed(const struct relay_message *message)
 /* Whether the request may go to a server that other clients use before and after. */
 static bool relay_may_go(struct client *client, struct relay_message *message)
 {
-	enum pool_mode mode = client->pool->config->mode;
+	enum pool_mode mode = (enum pool_mode)client->mode;
 	const uint8_t *at = message->body, *end = at + message->body_len;
 
 	if (mode == POOL_SESSION)
@@ -612,11 +612,15 @@ static void relay_answered(struct core *core, struct lease *lease, char status, 
 		relay_leave(core, client);
 		return;
 	}
-	if (router_dismisses(core->router) && !kept && client->in.bytes == 0) {
+	if (unlikely(client->pool->is_removed) && !kept) {
+		router_dismiss_removed(core, client);
+		return;
+	}
+	if (unlikely(core->router->is_draining) && !kept && client->in.bytes == 0) {
 		client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
 		return;
 	}
-	if (unlikely(status != 'I') && client->pool->config->mode == POOL_STATEMENT) {
+	if (unlikely(status != 'I') && client->mode == POOL_STATEMENT) {
 		client_fatal_text(core, client, SQLSTATE_SYSTEM_ERROR,
 			"transaction control statements are not supported in statement pooler "
 			"mode");

@@ -1,7 +1,8 @@
 /* keys: the SCRAM keys of the users in the configuration, derived when a user first logs in and kept.
  *
- * Owner: the core's router. Thread: that core's; the derivation itself runs on a job thread. Every core derives for itself, which
- * costs a millisecond once, and shares nothing.
+ * One table for each configuration. Owner: the core's router, and whatever login or derivation still uses it after a reload, by
+ * count. Thread: that core's; the derivation itself runs on a job thread. Every core derives for itself, which costs a
+ * millisecond once, and shares nothing.
  */
 #ifndef PGRING_ROUTER_KEYS_H
 #define PGRING_ROUTER_KEYS_H
@@ -25,12 +26,19 @@ struct keys_wait {
 	void (*derived)(struct core *core, struct keys_wait *wait);
 };
 
-struct keys *keys_open(size_t user_count);
-void keys_close(struct keys *keys);
+struct config;
 
-/* The keys of user number `index`, whose secrets these are. Returns them, or NULL: then `wait` is told when to ask again. A user
- * without any secret that SCRAM can use has count 0. */
-const struct keys_of_user *keys_get(struct core *core, size_t index, const char *user,
-	const char *const *secrets, size_t count, struct keys_wait *wait);
+/* A table for the users of a configuration, with one holder. What `before`, of the configuration `config_before`, has derived for
+ * users that are the same is taken over; both may be NULL. */
+struct keys *keys_open(
+	const struct config *config, const struct keys *before, const struct config *config_before);
+struct keys *keys_hold(struct keys *keys);
+/* One holder less; the last one wipes and frees it. NULL is allowed. */
+void keys_drop(struct keys *keys);
+
+/* The keys of user number `index`, whose secrets these are; the last number is the console's. Returns them, or NULL: then `wait` is
+ * told when to ask again. A user without any secret that SCRAM can use has count 0. */
+const struct keys_of_user *keys_get(struct core *core, struct keys *keys, size_t index,
+	const char *user, const char *const *secrets, size_t count, struct keys_wait *wait);
 
 #endif

@@ -2,7 +2,6 @@
 #include "router/router.h"
 
 #include "core/errors.h"
-#include "core/tally.h"
 #include "net/socket.h"
 #include "protocol/sqlstate.h"
 #include "router/cancel.h"
@@ -28,10 +27,9 @@ int router_open(struct core *core, const struct config *config, const char *admi
 		return ERR_NO_MEMORY;
 	core->router = router;
 	router->config = config;
-	router->everybody = tallies_get(core->world->tallies, TALLY_PROCESS, NULL, NULL);
 	router->admin_password = admin_password;
 	router->has_timeouts = router_limits_time(&config->general);
-	router->keys = keys_open(config->user_count);
+	router->keys = keys_open(config, NULL, NULL);
 	timer_init(&router->drain_timer, router_drain_over);
 	return slab_init(&router->clients, sizeof(struct client), LIMIT_SLOTS) ||
 			slab_init(&router->cancels, cancel_bytes(), LIMIT_SLOTS)
@@ -44,7 +42,7 @@ void router_close(struct core *core)
 	core_timer_stop(core, &core->router->drain_timer);
 	slab_destroy(&core->router->clients);
 	slab_destroy(&core->router->cancels);
-	keys_close(core->router->keys);
+	keys_drop(core->router->keys);
 	free(core->router);
 	core->router = NULL;
 }
@@ -68,10 +66,45 @@ void router_adopt(struct core *core, const struct letter *letter)
 		client_open(core, (int)letter->number);
 }
 
-/* ---- shutting down ---- */
+static bool router_is_busy(const struct client *client)
+{
+	return client->state == CLIENT_READY && client->lease.state != LEASE_NONE &&
+		(client->status != 'I' || client->lease.state == LEASE_WAITING ||
+			!pending_empty(&client->lease.server->pending));
+}
 
-static const struct fault router_waited = {
-	"FATAL", SQLSTATE_ADMIN_SHUTDOWN, "server shutting down", NULL, NULL};
+/* ---- another configuration ---- */
+
+void router_dismiss_removed(struct core *core, struct client *client)
+{
+	client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN,
+		"the database was removed from the configuration of pgring");
+}
+
+void router_apply(struct core *core, const struct config *config, const char *admin_password)
+{
+	struct router *router = core->router;
+	struct keys *keys_before = router->keys;
+	uint32_t at = 0;
+	struct client *client;
+
+	router->keys = keys_open(config, keys_before, router->config);
+	keys_drop(keys_before);
+	router->config = config;
+	router->admin_password = admin_password;
+	router->has_timeouts = router_limits_time(&config->general);
+	while ((client = slab_next(&router->clients, &at))) {
+		if (client->state != CLIENT_READY)
+			continue;
+		if (client->pool->is_removed && !router_is_busy(client))
+			router_dismiss_removed(core, client);
+		else if (client->lease.state == LEASE_NONE)
+			client_set_mode(client);
+		client_watch(core, client);
+	}
+}
+
+/* ---- shutting down ---- */
 
 static void router_dismiss(struct core *core, bool everybody)
 {
@@ -79,16 +112,9 @@ static void router_dismiss(struct core *core, bool everybody)
 	struct client *client;
 
 	while ((client = slab_next(&core->router->clients, &at))) {
-		bool is_busy = client->state == CLIENT_READY && client->lease.state != LEASE_NONE &&
-			(client->status != 'I' || client->lease.state == LEASE_WAITING ||
-				!pending_empty(&client->lease.server->pending));
-
 		if (client->state == CLIENT_CLOSING || client->state == CLIENT_CONSOLE)
 			continue;
-		if (core->router->drain == DRAIN_SERVERS && client->state == CLIENT_READY &&
-			client->lease.state == LEASE_WAITING)
-			client_fatal(core, client, &router_waited);
-		else if (everybody || !is_busy)
+		if (everybody || !router_is_busy(client))
 			client_fatal_text(
 				core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
 	}
@@ -117,63 +143,14 @@ void router_drain(struct core *core, enum drain_mode mode)
 {
 	struct router *router = core->router;
 
-	if (router->is_draining && mode < router->drain)
-		return;
 	router->is_draining = true;
-	router->drain = mode;
-	if (mode != DRAIN_CLIENTS)
-		router_dismiss(core, mode == DRAIN_NOW);
-	if (mode >= DRAIN_GENTLE)
-		router_dismiss_consoles(core);
+	router_dismiss(core, mode == DRAIN_NOW);
+	router_dismiss_consoles(core);
 	if (mode == DRAIN_GENTLE && router->config->general.shutdown_timeout_ms != CONFIG_UNLIMITED)
 		core_timer_set(
 			core, &router->drain_timer, router->config->general.shutdown_timeout_ms);
 	else
 		core_timer_stop(core, &router->drain_timer);
-}
-
-void router_drain_turn(struct core *core)
-{
-	const struct router *router = core->router;
-
-	if (router->console_count > 0 && router->clients.live == router->console_count)
-		router_dismiss_consoles(core);
-}
-
-/* ---- orders of the console ---- */
-
-static void router_kill(struct core *core, struct client *client)
-{
-	client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "admin forced disconnect");
-}
-
-unsigned router_kill_pool(struct core *core, const struct pool *pool)
-{
-	uint32_t at = 0;
-	unsigned killed = 0;
-	struct client *client;
-
-	while ((client = slab_next(&core->router->clients, &at))) {
-		if (client->pool != pool || client->state == CLIENT_CLOSING)
-			continue;
-		router_kill(core, client);
-		killed++;
-	}
-	return killed;
-}
-
-unsigned router_kill_client(struct core *core, uint64_t id)
-{
-	uint32_t at = 0;
-	struct client *client;
-
-	while ((client = slab_next(&core->router->clients, &at))) {
-		if (client->id != id || client->state == CLIENT_CLOSING)
-			continue;
-		router_kill(core, client);
-		return 1;
-	}
-	return 0;
 }
 
 bool router_idle(const struct core *core)

@@ -5,16 +5,32 @@ Such a check runs; its failure counts as skipped. A row that excuses nothing any
 import fnmatch
 
 PREPARED = "named prepared statements in transaction mode are to come"
+UNNAMED = "an unnamed statement that is bound after its Sync: to come"
 SETTINGS = "what SET changes follows its client across transactions: to come"
 PINS = "what cannot move keeps its server: to come"
 LISTEN = "LISTEN in transaction mode is to come"
 
 EXPECTED = {
+    "*: notifications": LISTEN,
+    "Knex: settings*": SETTINGS,
     "asyncpg: *": PREPARED,
+    "database/sql: pgx *": PREPARED,
+    "database/sql: pq prepared": PREPARED,
+    "database/sql: pq settings": SETTINGS,
+    "database/sql: pq *": UNNAMED,
     "django: iterators outside of a transaction": PINS,
     "django: the time zone stays": SETTINGS,
+    "libpq pipelines: prepared in pipelines": PREPARED,
+    "node-postgres: settings": SETTINGS,
+    "node-postgres: *": PREPARED,
+    "pgJDBC: isolation and read only": SETTINGS,
+    "pgJDBC: *": PREPARED,
+    "pgx: *": PREPARED,
+    "postgres.js: *": PREPARED,
     "psycopg: *": PREPARED,
     "sqlalchemy: asyncpg *": PREPARED,
+    "sqlx: *": PREPARED,
+    "tokio-postgres: *": PREPARED,
 }
 _excused = {row: None for row in EXPECTED}  # None: no such check ran
 

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -140,10 +139,118 @@ class C(Driver):
         return [self.program_path]
 
 
+class Go(Driver):
+    tool, tool_version, least = "go", ("version",), (1, 23)
+    variables = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+
+    @classmethod
+    def prepare(cls):
+        os.makedirs(os.path.join(CACHE, "go"), exist_ok=True)
+        return call(["go", "build", "-o", os.path.join(CACHE, "go") + "/", "./with_pgx", "./with_sql"], os.path.join(HERE, "go"), env=cls.variables)
+
+    def command(self):
+        return [os.path.join(CACHE, "go", self.program)]
+
+
+class Node(Driver):
+    tool, tool_version, least = "node", ("--version",), (18, 0)
+    place = os.path.join(CACHE, "node")
+
+    def lack(self):
+        return super().lack() or (None if shutil.which("npm") else "no npm here")
+
+    @classmethod
+    def prepare(cls):
+        """Modules are found from where the program stands: all of it is copied."""
+        os.makedirs(cls.place, exist_ok=True)
+        for source in glob.glob(os.path.join(HERE, "node", "*")):
+            shutil.copy(source, cls.place)
+        lock, mark = os.path.join(cls.place, "package-lock.json"), os.path.join(cls.place, "installed")
+        if is_fresh(mark, lock):
+            return None
+        problem = call(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], cls.place)
+        if not problem:
+            mark_fresh(mark, lock)
+        return problem
+
+    def command(self):
+        return ["node", os.path.join(self.place, self.program)]
+
+
+class Rust(Driver):
+    tool, tool_version, least = "cargo", ("--version",), (1, 82)
+    place = os.path.join(CACHE, "rust")
+    target = os.path.join(CACHE, "rust-target")
+
+    @classmethod
+    def prepare(cls):
+        shutil.rmtree(cls.place, ignore_errors=True)
+        shutil.copytree(os.path.join(HERE, "rust"), cls.place)
+        problem = cls._write_lock()
+        return problem or call(["cargo", "build", "--locked", "--quiet"], cls.place, env={**os.environ, "CARGO_TARGET_DIR": cls.target})
+
+    @classmethod
+    def _write_lock(cls):
+        """versions.lock is a Cargo.lock without the lines that name a registry: they are cargo's own, and taken from it."""
+        mine, lock = os.path.join(cls.place, "versions.lock"), os.path.join(cls.place, "Cargo.lock")
+        kept = os.path.join(CACHE, "Cargo.lock")
+        if is_fresh(kept + ".mark", mine):
+            shutil.copy(kept, lock)
+            return None
+        problem = call(["cargo", "generate-lockfile", "--quiet"], cls.place)
+        if problem:
+            return problem
+        with open(lock) as file:
+            source = next(line for line in file if line.startswith("source = "))
+        with open(mine) as file:
+            text = file.read()
+        with open(lock, "w") as file:
+            file.write(re.sub(r"(?m)^(?=checksum = )", lambda _: source, text))
+        shutil.copy(lock, kept)
+        mark_fresh(kept + ".mark", mine)
+        return None
+
+    def command(self):
+        return [os.path.join(self.target, "debug", self.program)]
+
+
+class Java(Driver):
+    tool, tool_version, least = "javac", ("--version",), (17, 0)
+    place = os.path.join(CACHE, "java")
+    PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+
+    def lack(self):
+        return super().lack() or (None if shutil.which("mvn") else "no mvn here")
+
+    @classmethod
+    def prepare(cls):
+        source, library = os.path.join(HERE, "java"), os.path.join(cls.place, "lib")
+        sums, mark = os.path.join(source, "jars.sha256"), os.path.join(cls.place, "installed")
+        os.makedirs(library, exist_ok=True)
+        if not is_fresh(mark, sums):
+            problem = (call(["mvn", "-q", "-B", "-f", os.path.join(source, "pom.xml"), cls.PLUGIN, "-DoutputDirectory=" + library], cls.place)
+                       or call(["sha256sum", "--check", "--quiet", sums], library))
+            if problem:
+                return problem
+            mark_fresh(mark, sums)
+        return call(["javac", "-d", cls.place, "-cp", library + "/*", os.path.join(source, "JdbcProgram.java")], cls.place)
+
+    def command(self):
+        return ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", self.place + ":" + self.place + "/lib/*", "JdbcProgram"]
+
+
 DRIVERS = [
     C("libpq pipelines", "pipeline.c"),
     DistributionPython("psycopg", "with_psycopg.py", "psycopg"),
     DistributionPython("asyncpg", "with_asyncpg.py", "asyncpg"),
     DistributionPython("sqlalchemy", "with_sqlalchemy.py", "sqlalchemy", "psycopg2", "asyncpg", "greenlet"),
     DistributionPython("django", "with_django.py", "django", "psycopg2"),
+    Go("pgx", "with_pgx"),
+    Go("database/sql", "with_sql"),
+    Node("node-postgres", "with_pg.mjs"),
+    Node("postgres.js", "with_postgres.mjs"),
+    Node("Knex", "with_knex.mjs"),
+    Java("pgJDBC", "JdbcProgram"),
+    Rust("tokio-postgres", "with_tokio_postgres"),
+    Rust("sqlx", "with_sqlx"),
 ]

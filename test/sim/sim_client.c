@@ -203,14 +203,14 @@ static void client_dial(struct sim_client *client)
 static bool client_wants_unit(const struct sim_client *client)
 {
 	return client->phase == PHASE_READY && client->units_left > 0 &&
-		client->units_open < client->depth && !client->holds && !client->babbles &&
-		client->out.len < CLIENT_OUT_ENOUGH && client->think_ns <= sim_now_ns();
+	       client->units_open < client->depth && !client->holds && !client->babbles &&
+	       client->out.len < CLIENT_OUT_ENOUGH && client->think_ns <= sim_now_ns();
 }
 
 static bool client_is_through(const struct sim_client *client)
 {
 	return client->phase == PHASE_READY && client->units_left == 0 && client->units_open == 0 &&
-		client->out.len == 0 && !client->babbles;
+	       client->out.len == 0 && !client->babbles;
 }
 
 static void client_write(struct sim_client *client)
@@ -324,9 +324,9 @@ bool sim_client_is_ready(const struct sim_client *client)
 	if (client->phase == PHASE_BEFORE)
 		return client->start_ns <= sim_now_ns();
 	return sim_conn_readable(client->conn) > 0 || sim_conn_is_ended(client->conn) ||
-		(client->out.len > 0 && sim_conn_writable(client->conn) > 0) ||
-		client_wants_unit(client) || client_is_through(client) ||
-		(client->phase == PHASE_LEAVING && client->out.len == 0);
+	       (client->out.len > 0 && sim_conn_writable(client->conn) > 0) ||
+	       client_wants_unit(client) || client_is_through(client) ||
+	       (client->phase == PHASE_LEAVING && client->out.len == 0);
 }
 
 uint64_t sim_client_due_ns(const struct sim_client *client)
@@ -365,7 +365,7 @@ void sim_client_step(struct sim_client *client)
 		sim_script_unit(client);
 		if (!client->is_strict && sim_percent(20))
 			client->think_ns = sim_now_ns() +
-				sim_between(1, sim_percent(90) ? 20 : 3000) * NS_PER_MS;
+					   sim_between(1, sim_percent(90) ? 20 : 3000) * NS_PER_MS;
 	}
 	client_write(client);
 	client_read(client);
@@ -374,7 +374,7 @@ void sim_client_step(struct sim_client *client)
 		sim_verdict_ended(client);
 		client_gone(client, false, "pgring has closed");
 	} else if (client_is_through(client) ||
-		(client->phase == PHASE_LEAVING && client->out.len == 0)) {
+		   (client->phase == PHASE_LEAVING && client->out.len == 0)) {
 		client_leave(client);
 	}
 }

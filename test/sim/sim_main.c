@@ -10,8 +10,8 @@
 #include "core/core.h"
 #include "core/errors.h"
 #include "core/jobs.h"
+#include "core/memory.h"
 #include "core/snapshot.h"
-#include "core/tally.h"
 #include "net/loop.h"
 #include "net/socket.h"
 #include "pool/pool.h"
@@ -35,7 +35,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SIM_WORKERS = 4, SIM_POOLS = 6, SIM_STEPS_MAX = 3000000 };
+enum { SIM_WORKERS = 4, SIM_POOLS = 6, SIM_STEPS_MAX = 3000000, SIM_RELOADS = 4 };
 
 struct sim_worker {
 	struct core core;
@@ -56,7 +56,10 @@ static struct {
 	struct config *config;
 	struct sim_worker *workers;
 	unsigned worker_count, pool_count;
-	struct core control; /* only its letters */
+	struct core control;             /* only its letters */
+	struct config *old[SIM_RELOADS]; /* configurations before a reload */
+	unsigned reloads, dropped;
+	uint64_t reload_ns; /* the next one */
 	int listener;
 	uint64_t drain_ns; /* a shutdown in the middle of the work; UINT64_MAX: none */
 	uint64_t steps;
@@ -177,6 +180,19 @@ static void control_wake(struct core *core, unsigned member)
 	sim_wake(member);
 }
 
+static void worker_apply(struct core *core, const struct letter *letter)
+{
+	pools_apply(core, letter->a);
+	router_apply(core, letter->a, "admin");
+	snapshot_switch(core, letter->a);
+}
+
+static void control_dropped(struct core *core, const struct letter *letter)
+{
+	(void)core, (void)letter;
+	run.dropped++;
+}
+
 static void worker_ignore(struct core *core, const struct letter *letter)
 {
 	(void)core, (void)letter;
@@ -201,6 +217,7 @@ static void worker_open(struct sim_worker *worker)
 	core->handlers[LETTER_PLAIN] = pool_plain_arrived;
 	core->handlers[LETTER_ASK] = budget_asked;
 	core->handlers[LETTER_PARCEL] = budget_arrived;
+	core->handlers[LETTER_CONFIG] = worker_apply;
 	core->handlers[LETTER_DRAIN] = worker_drain;
 	core->handlers[LETTER_STOP] = worker_ignore;
 	snapshot_switch(core, run.config);
@@ -218,8 +235,6 @@ static void run_open(void)
 	run.pool_count = (unsigned)sim_between(1, SIM_POOLS);
 	plan_config();
 	world->worker_count = run.worker_count;
-	world->tallies = tallies_new();
-	CHECK(world->tallies);
 	world->control = run.worker_count;
 	world->first_job = run.worker_count + 1;
 	world->config = run.config;
@@ -229,16 +244,15 @@ static void run_open(void)
 	CHECK(mailboxes_init(&world->boxes, world->first_job + LIMIT_JOB_THREADS) == 0);
 	core_init(&run.control, world, world->control);
 	run.control.wake = control_wake;
+	run.control.handlers[LETTER_CONFIG_DROPPED] = control_dropped;
 	CHECK(jobs_start(world) == 0);
 	sim_net_begin();
 	sim_net_connected = sim_server_connected;
 	sim_server_begin();
 	run.listener = sim_net_listen();
 	sim_client_begin(sim_pools, run.pool_count, run.listener);
-	run.workers =
-		aligned_alloc(64, (run.worker_count * sizeof *run.workers + 63) & ~(size_t)63);
+	run.workers = memory_lines(run.worker_count * sizeof *run.workers);
 	CHECK(run.workers);
-	memset(run.workers, 0, run.worker_count * sizeof *run.workers);
 	for (unsigned i = 0; i < run.worker_count; i++) {
 		core_init(&run.workers[i].core, world, i);
 		worker_open(&run.workers[i]);
@@ -323,28 +337,48 @@ static uint64_t run_next_ns(void)
 	return next_ns;
 }
 
-/* No permit is lost or doubled, whatever is on its way, and no pool has more servers than its size. */
+/* No permit is lost or doubled, whatever is on its way and while cores have different configurations; and no core has more servers
+ * than permits, unless pool_size was lowered. */
 static void run_check_budget(void)
 {
 	for (unsigned i = 0; i < run.pool_count; i++) {
-		const struct config_pool *config = &run.config->pools[i];
 		int permits = atomic_load(&run.config->identities[i].budget->in_flight);
-		int servers = 0;
+		int servers = 0, size = 0;
 
 		for (unsigned core = 0; core < run.worker_count; core++) {
 			const struct pool *pool = run.workers[core].core.pools->items[i];
 
 			permits += pool->permits;
 			servers += (int)pool_total(pool);
-			SIM_CHECK(pool->permits >= 0 && pool_room(pool) >= 0,
+			size += budget_share(core, run.worker_count, pool->config->pool_size);
+			SIM_CHECK(run.reloads > 0 || pool_room(pool) >= 0,
 				"core %u: pool %u has %u servers, but %d permits", core, i,
 				pool_total(pool), pool->permits);
 		}
-		SIM_CHECK(permits == config->pool_size, "pool %u: %d permits, its size is %lld", i,
-			permits, (long long)config->pool_size);
-		SIM_CHECK(servers <= permits, "pool %u: %d servers, its size is %lld", i, servers,
-			(long long)config->pool_size);
+		SIM_CHECK(permits == size, "pool %u: %d permits, its size is %d", i, permits, size);
+		SIM_CHECK(run.reloads > 0 || servers <= size, "pool %u: %d servers, its size is %d",
+			i, servers, size);
 	}
+}
+
+/* Other sizes for the same pools, to every core in turn. */
+static void run_reload(void)
+{
+	struct config *next = config_new();
+	struct letter letter = {.kind = LETTER_CONFIG, .a = next};
+
+	CHECK(next);
+	next->general = run.config->general;
+	plan_pools(next);
+	CHECK(budget_assign(next, run.config, run.worker_count) == 0);
+	run.old[run.reloads++] = run.config;
+	run.config = next;
+	sim_reached(REACH_RELOADED);
+	sim_trace("reload");
+	for (unsigned i = 0; i < run.worker_count; i++)
+		CHECK(mailbox_send(&run.control, i, &letter) == 0);
+	run.reload_ns = run.reloads < SIM_RELOADS ? sim_now_ns() + sim_between(1, 2000) * NS_PER_MS
+						  : UINT64_MAX;
 }
 
 /* One step of somebody, or time moves to the next event before `until_ns`. Returns false if nothing is left to happen. */
@@ -361,6 +395,9 @@ static bool run_step(uint64_t until_ns)
 	if (count > 0) {
 		run_do(choices[sim_below(count)]);
 		run_check_budget();
+		if (sim_now_ns() >= run.reload_ns)
+			run_reload();
+		mailbox_receive(&run.control);
 		if (sim_fault(FAULT_CLOCK_JUMP)) {
 			sim_stand_still_ns(sim_between(1, 20000) * NS_PER_MS);
 			sim_trace("the clock jumps");
@@ -414,6 +451,8 @@ static void run_until_clients_gone(void)
 
 static void check_idle_pool(const struct pool *pool)
 {
+	SIM_CHECK(pool_room(pool) >= 0, "pool %u has %u servers, but %d permits",
+		pool->config->index, pool_total(pool), pool->permits);
 	SIM_CHECK(pool->waiter_count == 0 && list_empty(&pool->waiters),
 		"pool %u: %u clients wait that are gone", pool->config->index, pool->waiter_count);
 	SIM_CHECK(pool->client_count == 0, "pool %u counts %u clients that are gone",
@@ -522,9 +561,16 @@ static void run_close(void)
 	sim_net_end();
 	jobs_stop(&run.world);
 	sim_client_end();
+	mailbox_receive(&run.control);
+	SIM_CHECK(run.dropped == run.reloads * run.worker_count,
+		"%u of %u old configurations were let go", run.dropped,
+		run.reloads * run.worker_count);
 	mailboxes_destroy(&run.world.boxes);
-	tallies_free(run.world.tallies);
 	log_destroy(&run.world.log);
+	for (unsigned i = 0; i < run.reloads; i++) {
+		budget_forget(run.old[i]);
+		config_free(run.old[i]);
+	}
 	budget_forget(run.config);
 	config_free(run.config);
 	free(run.workers);
@@ -539,6 +585,8 @@ static void run_seed(uint64_t seed, struct sim_coverage *coverage, bool is_live)
 	run_open();
 	run.drain_ns =
 		sim_percent(20) ? sim_now_ns() + sim_between(1, 4000) * NS_PER_MS : UINT64_MAX;
+	run.reload_ns =
+		sim_percent(30) ? sim_now_ns() + sim_between(1, 3000) * NS_PER_MS : UINT64_MAX;
 	plan_clients();
 	run_until_clients_gone();
 	if (sim_client_alive() == 0 && sim_now_ns() < run.drain_ns)

@@ -146,9 +146,9 @@ static struct sim_statement script_statement(struct sim_client *client, enum sim
 		break;
 	}
 	if (sim_percent(10))
-		statement.pad = (unsigned)sim_below(sim_percent(60) ? 600
-				: sim_percent(80)                   ? 9000
-								    : 150000);
+		statement.pad = (unsigned)sim_below(sim_percent(60)   ? 600
+						    : sim_percent(80) ? 9000
+								      : 150000);
 	script_predict(client, verb);
 	return statement;
 }
@@ -334,9 +334,9 @@ static void batch_name(struct sim_client *client, const struct batch *batch, cha
 	sim_bytes_add_string(out, what == 'S' ? batch->name : batch->portal);
 	sim_bytes_end(out);
 	script_step(client,
-		type == 'C'           ? STEP_CLOSE
-			: what == 'S' ? STEP_DESCRIBE_STATEMENT
-				      : STEP_DESCRIBE_PORTAL,
+		type == 'C'   ? STEP_CLOSE
+		: what == 'S' ? STEP_DESCRIBE_STATEMENT
+			      : STEP_DESCRIBE_PORTAL,
 		&batch->statement);
 }
 

@@ -321,16 +321,17 @@ static void session_produce(struct sim_session *session)
 	if (now->verb == SIM_COPY_OUT)
 		sim_bytes_message(&session->out, 'c');
 	session_complete(session, sim_sql_tag(now->verb),
-		now->verb == SIM_SHOW ? -1
-				      : (long)session->next_row -
-				(session->portal ? (long)session->portal->next_row : 0));
+		now->verb == SIM_SHOW
+			? -1
+			: (long)session->next_row -
+				  (session->portal ? (long)session->portal->next_row : 0));
 	session_done(session);
 }
 
 bool sim_session_is_busy(const struct sim_session *session)
 {
 	return session->is_sleeping || session->is_producing ||
-		session->busy_until_ns > sim_now_ns();
+	       session->busy_until_ns > sim_now_ns();
 }
 
 void sim_session_go_on(struct sim_session *session)
@@ -594,8 +595,8 @@ static void session_bind(struct sim_session *session, struct reader *reader)
 	len = reader_i32(reader);
 	value = len >= 0 ? reader_bytes(reader, (size_t)len) : NULL;
 	SIM_CHECK(name && from && formats == 0 && count == 1 && value &&
-			sim_sql_parse_tag((const char *)value, (size_t)len, &client, &seq) &&
-			reader_u16(reader) == 0,
+			  sim_sql_parse_tag((const char *)value, (size_t)len, &client, &seq) &&
+			  reader_u16(reader) == 0,
 		"a garbled Bind");
 	session_judge(session, client, seq);
 	session->batch_owner = client;

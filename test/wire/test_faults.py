@@ -639,54 +639,6 @@ def test_server_killed_while_copying_in(pooler, breakable):
 # ---- the pooler itself ------------------------------------------------------------------------------------------------
 
 
-def skip_without_reload(one):
-    """Until the program can do it, it says so."""
-    time.sleep(0.2)
-    if "reloading is not supported yet" in one.log():
-        pytest.skip("pgring says that reloading is not supported yet")
-
-
-@pytest.mark.pgring_only
-def test_configuration_is_reloaded(pooler, postgres):
-    """SIGHUP: new users and databases appear, connections of unchanged pools stay, a broken file changes nothing."""
-    one = pooler(databases=[database_row(postgres)], users=[user_row(USER)], default_pool_size=2)
-    wire = one.connect()
-    pid = wire.server_pid()
-    one.databases.append(database_row(postgres, "second"))
-    one.users.append(user_row("sam", "second"))
-    one.write()
-    one.process.signal(signal.SIGHUP)
-
-    def second_works():
-        try:
-            return one.connect("sam", database="second").one("SELECT session_user") == "sam"
-        except wireclient.ServerError:
-            return False
-
-    skip_without_reload(one)
-    wait_until(second_works, 5, "the new database", 0.05)
-    assert wire.server_pid() == pid, "an unchanged pool lost its connection"
-    one.directory.write("pgring.toml", "[general]\nport = \"no number\"\n")
-    one.process.signal(signal.SIGHUP)
-    wait_until(lambda: "pgring.toml" in one.log() and "expected" in one.log(), 5, "the complaint in the log")
-    assert wire.server_pid() == pid
-    assert second_works()
-
-
-@pytest.mark.pgring_only
-def test_reload_under_load(pooler, postgres):
-    one = pooler(databases=[database_row(postgres)], users=[user_row(USER)], default_pool_size=4)
-    wires = crowd.all_connected(one, 12)
-    for turn in range(20):
-        one.general["default_pool_size"] = 2 + turn % 5
-        one.write()
-        one.process.signal(signal.SIGHUP)
-        for _ in range(5):
-            crowd.ask_all(wires, "SELECT {i}, pg_sleep(0.001)")
-    skip_without_reload(one)
-    assert one.connect().one("SELECT 1") == "1"
-
-
 @pytest.mark.pgring_only
 def test_port_in_use(pooler, postgres):
     """The second instance says so and ends."""

@@ -1,0 +1,250 @@
+/* Reading the files again, and keeping count of who uses which snapshot. */
+#include "admin/reload.h"
+
+#include "core/errors.h"
+#include "core/options.h"
+#include "pool/budget.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+void reload_init(struct reload *reload, struct core *core, const struct config_sources *sources,
+	struct config *present)
+{
+	memset(reload, 0, sizeof *reload);
+	reload->core = core;
+	reload->sources = *sources;
+	reload->present = present;
+}
+
+/* ---- options that need a restart ---- */
+
+static bool reload_same(
+	const struct option *option, const struct option_value *a, const struct option_value *b)
+{
+	char text_a[512], text_b[512];
+
+	option_format(option, a, text_a, sizeof text_a);
+	option_format(option, b, text_b, sizeof text_b);
+	return strcmp(text_a, text_b) == 0;
+}
+
+/* A text of the present snapshot for the next one. */
+static const char *reload_copy_text(struct config *config, const char *text)
+{
+	return text ? config_copy(config, text, strlen(text)) : NULL;
+}
+
+static int reload_copy_value(struct config *config, struct option_value *value)
+{
+	const char **items;
+
+	if (value->text) {
+		value->text = reload_copy_text(config, value->text);
+		if (!value->text)
+			return ERR_NO_MEMORY;
+	}
+	if (value->list.count == 0)
+		return 0;
+	items = config_alloc(config, value->list.count * sizeof *items);
+	if (!items)
+		return ERR_NO_MEMORY;
+	for (size_t i = 0; i < value->list.count; i++) {
+		items[i] = reload_copy_text(config, value->list.items[i]);
+		if (!items[i])
+			return ERR_NO_MEMORY;
+	}
+	value->list.items = items;
+	return 0;
+}
+
+static int reload_keep_section(
+	struct reload *reload, struct config *next, const struct option_section *section)
+{
+	for (size_t i = 0; i < section->count; i++) {
+		const struct option *option = &section->options[i];
+		struct option_value before, now;
+
+		if (option->change != OPTION_RESTART)
+			continue;
+		memset(&before, 0, sizeof before);
+		memset(&now, 0, sizeof now);
+		option_load(option, (const char *)reload->present + section->place, &before);
+		option_load(option, (const char *)next + section->place, &now);
+		if (reload_same(option, &before, &now))
+			continue;
+		if (option->honoured == OPTION_YES)
+			log_warn(reload->core, "reload: %s.%s has changed, which needs a restart",
+				section->name, option->name);
+		if (reload_copy_value(next, &before) != 0)
+			return ERR_NO_MEMORY;
+		option_store(option, (char *)next + section->place, &before);
+	}
+	return 0;
+}
+
+static int reload_keep(struct reload *reload, struct config *next)
+{
+	next->log_level = reload->present->log_level;
+	for (size_t i = 0; i < option_section_count; i++)
+		if (option_sections[i]->place != OPTION_NOWHERE &&
+			reload_keep_section(reload, next, option_sections[i]) != 0)
+			return ERR_NO_MEMORY;
+	return 0;
+}
+
+/* ---- snapshots ---- */
+
+static void reload_free_config(struct config *config)
+{
+	budget_forget(config);
+	config_free(config);
+}
+
+static void reload_sweep(struct reload *reload)
+{
+	if (reload->users > 0)
+		return;
+	for (size_t i = 0; i < RELOAD_SNAPSHOTS; i++) {
+		if (!reload->old[i].config || reload->old[i].holders > 0)
+			continue;
+		reload_free_config(reload->old[i].config);
+		reload->old[i].config = NULL;
+	}
+}
+
+void reload_hold(struct reload *reload)
+{
+	reload->users++;
+}
+
+void reload_release(struct reload *reload)
+{
+	CHECK(reload->users > 0);
+	reload->users--;
+	reload_sweep(reload);
+}
+
+void reload_dropped(struct reload *reload, const struct config *config)
+{
+	for (size_t i = 0; i < RELOAD_SNAPSHOTS; i++) {
+		if (reload->old[i].config != config)
+			continue;
+		CHECK(reload->old[i].holders > 0);
+		reload->old[i].holders--;
+		reload_sweep(reload);
+		return;
+	}
+	UNREACHABLE();
+}
+
+void reload_end(struct reload *reload)
+{
+	for (size_t i = 0; i < RELOAD_SNAPSHOTS; i++)
+		if (reload->old[i].config)
+			reload_free_config(reload->old[i].config);
+	if (reload->present)
+		reload_free_config(reload->present);
+	memset(reload, 0, sizeof *reload);
+}
+
+/* ---- the reload ---- */
+
+static void reload_log(struct reload *reload, const struct config_report *report, char *why)
+{
+	char text[RELOAD_TEXT];
+
+	why[0] = '\0';
+	for (size_t i = 0; i < report->count; i++) {
+		const struct config_message *message = &report->messages[i];
+
+		config_report_format(message, text, sizeof text);
+		if (message->severity == CONFIG_ERROR)
+			log_error(reload->core, "reload: %s", text);
+		else
+			log_warn(reload->core, "reload: %s", text);
+		if (message->severity == CONFIG_ERROR && !why[0])
+			memcpy(why, text, RELOAD_TEXT);
+	}
+}
+
+static int reload_load(struct reload *reload, struct config **ret_next, char *why)
+{
+	struct config_report report = {0};
+	struct config *next;
+	int error = config_load(&reload->sources, &next, &report);
+
+	reload_log(reload, &report, why);
+	config_report_clear(&report);
+	if (error) {
+		if (!why[0])
+			snprintf(why, RELOAD_TEXT, "%s", error_text(error));
+		return error;
+	}
+	error = reload_keep(reload, next);
+	if (!error)
+		error = budget_assign(next, reload->present, reload->core->world->worker_count);
+	if (error) {
+		snprintf(why, RELOAD_TEXT, "%s", error_text(error));
+		reload_free_config(next);
+		return error;
+	}
+	*ret_next = next;
+	return 0;
+}
+
+/* The place for the snapshot that is about to become an old one, or -1. */
+static int reload_place(const struct reload *reload)
+{
+	for (int i = 0; i < RELOAD_SNAPSHOTS; i++)
+		if (!reload->old[i].config)
+			return i;
+	return -1;
+}
+
+int reload_start(struct reload *reload, void (*done)(struct core *core, void *owner), void *owner,
+	char why[RELOAD_TEXT])
+{
+	struct core *core = reload->core;
+	unsigned cores = core->world->worker_count;
+	struct letter letter = {.kind = LETTER_CONFIG};
+	struct config *next;
+	int place = reload_place(reload), error;
+
+	if (reload->applying > 0 || place < 0) {
+		snprintf(why, RELOAD_TEXT, "%s",
+			reload->applying > 0
+				? "a reload is under way"
+				: "clients of databases that were removed still use too many older "
+				  "configurations: try again when they have ended");
+		return ERR_FULL;
+	}
+	error = reload_load(reload, &next, why);
+	if (error)
+		return error;
+	reload->old[place].config = reload->present;
+	reload->old[place].holders = cores;
+	reload->present = next;
+	core->world->config = next;
+	reload->applying = cores;
+	reload->done = done;
+	reload->owner = owner;
+	letter.a = next;
+	for (unsigned i = 0; i < cores; i++)
+		while (mailbox_send(core, i, &letter) != 0) {
+			core_count(core, METRIC_letters_delayed); /* one letter for each reload */
+			sched_yield();
+		}
+	return 0;
+}
+
+void reload_applied(struct reload *reload)
+{
+	CHECK(reload->applying > 0);
+	if (--reload->applying > 0)
+		return;
+	log_info(reload->core, "the configuration was reloaded: %zu pools",
+		reload->present->pool_count);
+	reload->done(reload->core, reload->owner);
+}
