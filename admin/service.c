@@ -514,6 +514,7 @@ static void service_stop(struct service *service)
 	for (unsigned i = 0; i < service->world.worker_count; i++)
 		pthread_join(service->workers[i].thread, NULL);
 	jobs_stop(&service->world);
+	mailbox_receive(&service->control); /* what the cores let go of at their end */
 	for (unsigned i = 0; i < service->listener_count; i++)
 		socket_close(service->listeners[i]);
 	if (service->unix_path[0])
@@ -526,7 +527,6 @@ static void service_stop(struct service *service)
 	mailboxes_destroy(&service->world.boxes);
 	log_destroy(&service->world.log);
 	free(service->workers);
-	mailbox_receive(&service->control); /* what the cores let go of at their end */
 	reload_end(&service->reload);
 	memory_wipe(service->admin_password, sizeof service->admin_password);
 }
