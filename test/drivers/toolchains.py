@@ -116,6 +116,43 @@ class DistributionPython(Driver):
         return [self.python, "-B", os.path.join(HERE, "python", self.program)]
 
 
+class NewestPython(Driver):
+    """The same programs with newer drivers: SQLAlchemy and Django over psycopg 3, above all."""
+
+    place = os.path.join(CACHE, "pip")
+
+    @staticmethod
+    def python():
+        for python in (DistributionPython.python, shutil.which("python3")):
+            if python and subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode == 0:
+                return python
+        return None
+
+    def lack(self):
+        python = self.python()
+        if not python:
+            return "no pip here"
+        found = version_of([python, "--version"])
+        return None if found and found >= (3, 10) else "Python %d.%d is too old, 3.10 is needed" % found
+
+    @classmethod
+    def prepare(cls):
+        wanted, mark = os.path.join(HERE, "python", "requirements.txt"), os.path.join(cls.place, "installed")
+        if is_fresh(mark, wanted):
+            return None
+        shutil.rmtree(cls.place, ignore_errors=True)
+        problem = call([cls.python(), "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target", cls.place, "-r", wanted], HERE)
+        if not problem:
+            mark_fresh(mark, wanted)
+        return problem
+
+    def environment(self):
+        return {"PYTHONPATH": self.place}
+
+    def command(self):
+        return [self.python(), "-B", os.path.join(HERE, "python", self.program)]
+
+
 class C(Driver):
     """libpq, by a program in C."""
 
@@ -243,8 +280,12 @@ DRIVERS = [
     C("libpq pipelines", "pipeline.c"),
     DistributionPython("psycopg", "with_psycopg.py", "psycopg"),
     DistributionPython("asyncpg", "with_asyncpg.py", "asyncpg"),
-    DistributionPython("sqlalchemy", "with_sqlalchemy.py", "sqlalchemy", "psycopg2", "asyncpg", "greenlet"),
-    DistributionPython("django", "with_django.py", "django", "psycopg2"),
+    DistributionPython("SQLAlchemy", "with_sqlalchemy.py", "sqlalchemy", "psycopg2", "asyncpg", "greenlet"),
+    DistributionPython("Django", "with_django.py", "django", "psycopg2"),
+    NewestPython("psycopg, newest", "with_psycopg.py"),
+    NewestPython("asyncpg, newest", "with_asyncpg.py"),
+    NewestPython("SQLAlchemy, newest", "with_sqlalchemy.py"),
+    NewestPython("Django, newest", "with_django.py"),
     Go("pgx", "with_pgx"),
     Go("database/sql", "with_sql"),
     Node("node-postgres", "with_pg.mjs"),
