@@ -159,6 +159,7 @@ static int worker_open(struct worker *worker, char *why, size_t why_size)
 	if (!error)
 		error = router_open(
 			core, service->config, service_admin_password(service, service->config));
+	load_open(core);
 	for (unsigned i = 0; !error && i < service->listener_count; i++)
 		error = listener_start(core, service->listeners[i], router_accept);
 	if (error)
@@ -199,6 +200,7 @@ static void *worker_main(void *argument)
 	router_close(&worker->core);
 	pools_close(&worker->core);
 	snapshot_close(&worker->core);
+	load_close(&worker->core);
 	loop_close(&worker->core);
 	return NULL;
 }

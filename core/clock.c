@@ -20,3 +20,8 @@ uint64_t clock_wall_ns(void)
 {
 	return clock_read(CLOCK_REALTIME);
 }
+
+uint64_t clock_thread_ns(void)
+{
+	return clock_read(CLOCK_THREAD_CPUTIME_ID);
+}

@@ -17,4 +17,7 @@ uint64_t clock_monotonic_ns(void);
 /* Nanoseconds since 1970, UTC; may jump. For what people read. Any thread. */
 uint64_t clock_wall_ns(void);
 
+/* Nanoseconds that the calling thread has run on a CPU. For figures that are asked for now and then. */
+uint64_t clock_thread_ns(void);
+
 #endif

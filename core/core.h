@@ -7,6 +7,7 @@
 #define PGRING_CORE_CORE_H
 
 #include "core/list.h"
+#include "core/load.h"
 #include "core/log.h"
 #include "core/mailbox.h"
 #include "core/rand.h"
@@ -38,6 +39,7 @@ struct world {
 	unsigned first_job;    /* job threads: first_job .. first_job + LIMIT_JOB_THREADS - 1 */
 	struct mailboxes boxes;
 	struct log log;
+	struct load loads[LIMIT_CORES];
 	uint8_t secret[32]; /* of this process; for salts of unknown users */
 	const struct config *config;
 };
@@ -59,6 +61,9 @@ struct core {
 	unsigned next_job;                      /* job thread that gets the next job */
 	unsigned jobs_out;                      /* jobs that have not come back */
 	bool stopping;
+	struct timer load_timer;
+	uint64_t load_thread_ns, load_since_ns; /* at the last look */
+	unsigned load_next;                     /* core with which the next choice begins */
 	uint64_t metrics[METRIC_COUNT];
 
 	struct snapshot *snapshot; /* the configuration in use */

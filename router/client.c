@@ -120,6 +120,7 @@ static void client_closed(struct core *core, struct stream *stream)
 
 	CHECK(client->state == CLIENT_CLOSING);
 	chain_clear(core, &client->in);
+	load_remove(core->world, core->index);
 	slab_free(&core->router->clients, client);
 }
 
@@ -146,12 +147,14 @@ void client_open(struct core *core, int fd)
 	struct client *client = slab_alloc(&router->clients);
 
 	if (!client) {
+		load_remove(core->world, core->index);
 		socket_close(fd);
 		return;
 	}
 	client->stream = stream_adopt(core, fd, &client_events, client);
 	if (!client->stream) {
 		slab_free(&router->clients, client);
+		load_remove(core->world, core->index);
 		socket_close(fd);
 		return;
 	}

@@ -50,7 +50,7 @@ struct client {
 	char *prepared;          /* CONSOLE: text of the extended protocol's statement */
 };
 
-/* A connection that was accepted; the descriptor is taken over. */
+/* A connection that was accepted, and counted in the load of this core; the descriptor is taken over. */
 void client_open(struct core *core, int fd);
 
 /* The client of a descriptor's stream. */

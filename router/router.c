@@ -50,20 +50,26 @@ void router_close(struct core *core)
 void router_accept(struct core *core, struct listener *listener, int fd)
 {
 	struct letter letter = {.kind = LETTER_CLIENT, .number = (uint32_t)fd};
-	unsigned to = core->router->next_core++ % core->world->worker_count;
+	unsigned to = load_choose(core);
 
 	(void)listener;
-	if (to == core->index || core->router->is_draining || mailbox_send(core, to, &letter) != 0)
-		client_open(core, fd);
+	if (to != core->index && !core->router->is_draining && mailbox_send(core, to, &letter) == 0)
+		return;
+	if (to != core->index) {
+		load_remove(core->world, to);
+		load_add(core->world, core->index);
+	}
+	client_open(core, fd);
 }
 
 void router_adopt(struct core *core, const struct letter *letter)
 {
-	if (core->router->is_draining)
-		socket_close(
-			(int)letter->number); /* this core may have said already that it is done */
-	else
-		client_open(core, (int)letter->number);
+	if (core->router->is_draining) { /* this core may have said already that it is done */
+		load_remove(core->world, core->index);
+		socket_close((int)letter->number);
+		return;
+	}
+	client_open(core, (int)letter->number);
 }
 
 static bool router_is_busy(const struct client *client)

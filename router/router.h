@@ -19,7 +19,6 @@ struct router {
 	struct keys *keys; /* SCRAM keys of users, once derived */
 	const char *admin_password;
 	uint64_t next_id;
-	unsigned next_core; /* that gets the next connection accepted here */
 	bool has_timeouts;  /* some timeout of requests or idleness is configured */
 	bool is_draining;
 	struct timer drain_timer;
@@ -44,7 +43,7 @@ void router_apply(struct core *core, const struct config *config, const char *ad
 struct client;
 void router_dismiss_removed(struct core *core, struct client *client);
 
-/* A new connection: it goes to the core whose turn it is, before its first byte is read. */
+/* A new connection: it goes to the core that has least to do, before its first byte is read. */
 void router_accept(struct core *core, struct listener *listener, int fd);
 /* The handler of LETTER_CLIENT. */
 void router_adopt(struct core *core, const struct letter *letter);

@@ -223,6 +223,7 @@ static void worker_open(struct sim_worker *worker)
 	snapshot_switch(core, run.config);
 	CHECK(pools_open(core, run.config) == 0);
 	CHECK(router_open(core, run.config, "admin") == 0);
+	load_open(core);
 	CHECK(listener_start(core, run.listener, router_accept) == 0);
 }
 
@@ -556,6 +557,7 @@ static void run_close(void)
 		router_close(core);
 		pools_close(core);
 		snapshot_close(core);
+		load_close(core);
 		loop_close(core);
 	}
 	sim_net_end();
