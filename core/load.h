@@ -1,8 +1,8 @@
 /* load: how much each core has to do, so that new clients go where there is least of it.
  *
- * A cache line for each core in the world. The number of clients is counted up by whoever hands a client over, before it is sent, so
- * that a crowd is spread by what is on its way, too; and down by the core whose client it was. How busy a core is it says
- * itself, now and then.
+ * A cache line for each core in the world. The number of clients is counted up by whoever hands a client over, before it is
+ * sent, so that a crowd is spread by what is on its way, too; and down by the core whose client it was. How busy a core is
+ * it says itself, now and then.
  */
 #ifndef PGRING_CORE_LOAD_H
 #define PGRING_CORE_LOAD_H
