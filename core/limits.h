@@ -28,6 +28,9 @@ enum {
 	LIMIT_HELD_BYTES =
 		64 * 1024, /* of one client, received and not yet consumed, before it is paused */
 
+	LIMIT_STATEMENT_BYTES = 32 << 20, /* of one prepared statement */
+	LIMIT_CLIENT_STATEMENTS_BYTES = 64 << 20, /* of all of one client's, each counted in full */
+	LIMIT_STATEMENTS_BYTES = 256 << 20,       /* of all of one core's, each counted once */
 	LIMIT_PENDING = 1024,         /* answers that one server owes */
 	LIMIT_STARTUP_BYTES = 10000,  /* PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
 	LIMIT_PASSWORD_BYTES = 65535, /* PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH */

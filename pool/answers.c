@@ -74,6 +74,12 @@ static void answers_pass(struct core *core, struct server *server, const struct 
 		stream_pause(core, server->stream);
 }
 
+static void answers_send(struct core *core, struct server *server, const uint8_t *bytes, size_t len)
+{
+	stream_send(core, server->lease->sink, bytes, len);
+	server->pool->stats.sent += len;
+}
+
 /* Whether the client does not get this message: an answer that pgring asked for, or one that only pgring heeds. */
 static bool answers_hides(const struct server *server, uint8_t type)
 {
@@ -84,11 +90,37 @@ static bool answers_hides(const struct server *server, uint8_t type)
 	if (pending_empty(&server->pending))
 		return type == SERVER_NOTICE; /* it belongs to what is over */
 	if (unlikely(pending_head(&server->pending).flags)) {
-		if (pending_head(&server->pending).flags & PENDING_HIDDEN)
+		unsigned flags = pending_head(&server->pending).flags;
+
+		if (flags & PENDING_HIDDEN)
 			return true;
-		return type == SERVER_ERROR;
+		if (type == SERVER_ERROR)
+			return flags & PENDING_REFUSED;
+		return flags & (PENDING_INJECTED | PENDING_AS_PARSE) &&
+			type != SERVER_PARAMETER_STATUS;
 	}
 	return false;
+}
+
+/* An error that names a statement as the server knows it: the client gets one with its own name for it. */
+static const struct name *answers_misnames(
+	const struct server *server, const struct fault_fields *fields, struct hash *ret_key)
+{
+	if (strcmp(fields->sqlstate, SQLSTATE_INVALID_SQL_STATEMENT_NAME) != 0 &&
+		strcmp(fields->sqlstate, SQLSTATE_DUPLICATE_PREPARED_STATEMENT) != 0)
+		return NULL;
+	if (!server->lease || !statement_name_find(fields->message, ret_key))
+		return NULL;
+	return names_find_key(&server->lease->names, *ret_key);
+}
+
+static bool answers_hides_error(const struct server *server, const uint8_t *at, size_t len)
+{
+	struct fault_fields fields;
+	struct hash key;
+
+	return fault_read(at + FRAME_HEAD, len - FRAME_HEAD, &fields) == 0 &&
+		answers_misnames(server, &fields, &key);
 }
 
 /* ---- what each message means ---- */
@@ -102,10 +134,6 @@ static bool answers_tag_is_dirt(const char *tag, size_t len)
 	if (len < 4)
 		return false;
 	switch (tag[0]) {
-	case 'S': /* SELECT is the most frequent of all */
-		if (tag[1] == 'E' && tag[2] == 'L')
-			return false;
-		break;
 	case 'I':
 	case 'U':
 	case 'B':
@@ -118,13 +146,49 @@ static bool answers_tag_is_dirt(const char *tag, size_t len)
 	return false;
 }
 
-static void answers_command_complete(struct server *server, const uint8_t *at, size_t len)
+/* A tag of a command that may have changed what the text of a statement means, until the transaction ends. */
+static bool answers_tag_alters(const char *tag, size_t len)
+{
+	static const char *const tags[] = {
+		"SET", "RESET", "CREATE", "ALTER", "DROP", "CALL", "DO", "DISCARD", "IMPORT"};
+
+	for (size_t i = 0; i < array_len(tags); i++) {
+		size_t n = strlen(tags[i]);
+
+		if (len > n && memcmp(tag, tags[i], n) == 0 && (tag[n] == '\0' || tag[n] == ' '))
+			return true;
+	}
+	return false;
+}
+
+static bool answers_tag_deallocates(const char *tag, size_t len)
+{
+	return (len >= sizeof "DEALLOCATE ALL" &&
+		       memcmp(tag, "DEALLOCATE ALL", sizeof "DEALLOCATE ALL") == 0) ||
+		(len >= sizeof "DISCARD ALL" &&
+			memcmp(tag, "DISCARD ALL", sizeof "DISCARD ALL") == 0);
+}
+
+/* What a command's tag tells of what it did to the session. */
+static void answers_tag(struct core *core, struct server *server, const char *tag, size_t len)
+{
+	if (likely(tag[0] == 'S' && len > 3 && tag[1] == 'E' && tag[2] == 'L'))
+		return; /* SELECT is the most frequent of all */
+	if (answers_tag_is_dirt(tag, len))
+		server->dirt |= SERVER_DIRT_SESSION;
+	if (answers_tag_alters(tag, len))
+		server->is_altered = true;
+	if (tag[0] == 'D' && answers_tag_deallocates(tag, len) && server->lease)
+		lease_deallocated(core, server->lease);
+}
+
+static void answers_command_complete(
+	struct core *core, struct server *server, const uint8_t *at, size_t len)
 {
 	struct pending *pending = &server->pending;
-	bool is_ours = pending_head(pending).flags & PENDING_HIDDEN;
 
-	if (!is_ours && answers_tag_is_dirt((const char *)at + FRAME_HEAD, len - FRAME_HEAD))
-		server->dirt |= SERVER_DIRT_SESSION;
+	if (!(pending_head(pending).flags & PENDING_HIDDEN))
+		answers_tag(core, server, (const char *)at + FRAME_HEAD, len - FRAME_HEAD);
 	pending_copied(pending);
 	if (pending_head_kind(pending) == PENDING_EXECUTE)
 		pending_pop(pending);
@@ -154,6 +218,56 @@ static void answers_hidden_error(
 	server_close(core, server, fields->message);
 }
 
+/* What an error tells of prepared statements. */
+static void answers_statement_error(
+	struct core *core, struct server *server, const struct fault_fields *fields)
+{
+	struct fault fault = {"ERROR", fields->sqlstate, NULL, NULL, NULL};
+	bool is_missing = strcmp(fields->sqlstate, SQLSTATE_INVALID_SQL_STATEMENT_NAME) == 0;
+	const struct name *name;
+	struct prepared_entry *entry;
+	struct hash key;
+	char text[NAME_BYTES + 64];
+
+	if (strcmp(fields->sqlstate, SQLSTATE_FEATURE_NOT_SUPPORTED) == 0 &&
+		strstr(fields->message, "cached plan"))
+		server->pool->stale_ns = core->now_ns;
+	name = answers_misnames(server, fields, &key);
+	if (!name)
+		return;
+	entry = prepared_find(&server->prepared, key);
+	if (is_missing && entry)
+		entry->parsed_ns = 0;
+	snprintf(text, sizeof text, "prepared statement \"%.*s\" %s", name->len, name->text,
+		is_missing ? "does not exist" : "already exists");
+	fault.message = text;
+	server->lease->events->corrected(core, server->lease, &fault);
+}
+
+/* The error that stands for one of pgring's own. */
+static void answers_refused(struct core *core, struct server *server, struct pending_entry head)
+{
+	struct lease *lease = server->lease;
+
+	if (head.flags & PENDING_TRACKED) {
+		const struct prepared_record *record = prepared_log_head(&server->prepared);
+
+		lease->refused_name =
+			names_find_serial(&lease->names, record->name_hash, record->name_serial);
+	}
+	lease->events->refused(core, lease, head.flags >> PENDING_REASON_SHIFT);
+	lease->refused_name = NULL;
+}
+
+/* What the error takes with it. */
+static void answers_failed(struct core *core, struct server *server, struct pending_entry head)
+{
+	unsigned dropped = pending_error(&server->pending);
+
+	if (unlikely(dropped > 0))
+		lease_prepared_failed(core, server, head.flags & PENDING_TRACKED, dropped);
+}
+
 static void answers_error(struct core *core, struct server *server, const struct frame *frame,
 	const uint8_t *at, size_t len)
 {
@@ -161,13 +275,15 @@ static void answers_error(struct core *core, struct server *server, const struct
 	struct pending_entry head = {0};
 	const char *severity;
 
+	if (!pending_empty(&server->pending))
+		head = pending_head(&server->pending);
 	if (frame->bytes > len || fault_read(at + FRAME_HEAD, len - FRAME_HEAD, &fields) != 0) {
 		/* Too long to be looked at: those that end a session are short. */
 		if (server->pending.is_doubtful)
 			answers_broken(
 				core, server, "COPY failed, and a Sync was sent between its data");
 		else
-			pending_error(&server->pending);
+			answers_failed(core, server, head);
 		return;
 	}
 	severity = fields.severity_plain ? fields.severity_plain : fields.severity;
@@ -175,11 +291,8 @@ static void answers_error(struct core *core, struct server *server, const struct
 		answers_fatal(core, server, &fields);
 		return;
 	}
-	if (!pending_empty(&server->pending))
-		head = pending_head(&server->pending);
 	if (unlikely(head.flags & PENDING_REFUSED) && server->lease)
-		server->lease->events->refused(
-			core, server->lease, head.flags >> PENDING_REASON_SHIFT);
+		answers_refused(core, server, head);
 	if (unlikely(head.flags & PENDING_HIDDEN) && head.kind == PENDING_QUERY) {
 		answers_hidden_error(core, server, &fields);
 		return;
@@ -191,7 +304,8 @@ static void answers_error(struct core *core, struct server *server, const struct
 	/* If it failed before it read that Sync, one more ReadyForQuery comes than is owed: the cleaning will meet it. */
 	if (unlikely(server->pending.has_swallowed))
 		server->dirt |= SERVER_DIRT_SESSION;
-	pending_error(&server->pending);
+	answers_statement_error(core, server, &fields);
+	answers_failed(core, server, head);
 }
 
 static void answers_parameter(struct server *server, const uint8_t *at, size_t len)
@@ -200,6 +314,19 @@ static void answers_parameter(struct server *server, const uint8_t *at, size_t l
 
 	if (greeting_read_parameter(at + FRAME_HEAD, len - FRAME_HEAD, &name, &value) == 0)
 		params_set(&server->params, name, value);
+}
+
+/* The head is answered. */
+static void answers_pop(struct core *core, struct server *server)
+{
+	static const uint8_t parse_complete[] = {SERVER_PARSE_COMPLETE, 0, 0, 0, 4};
+	unsigned flags = pending_head(&server->pending).flags;
+
+	pending_pop(&server->pending);
+	if (unlikely(flags & PENDING_TRACKED))
+		lease_prepared_done(core, server);
+	if (unlikely(flags & PENDING_AS_PARSE) && server->lease)
+		answers_send(core, server, parse_complete, sizeof parse_complete);
 }
 
 /* Draws the conclusions from a message that may come, except ReadyForQuery. */
@@ -214,7 +341,7 @@ static void answers_note(struct core *core, struct server *server, const struct 
 		return;
 	case SERVER_COMMAND_COMPLETE:
 		pending->is_answered = true;
-		answers_command_complete(server, at, len);
+		answers_command_complete(core, server, at, len);
 		return;
 	case SERVER_ROW_DESCRIPTION:
 		if (pending_head_kind(pending) == PENDING_DESCRIBE)
@@ -225,7 +352,7 @@ static void answers_note(struct core *core, struct server *server, const struct 
 	case SERVER_CLOSE_COMPLETE:
 	case SERVER_NO_DATA:
 	case SERVER_PORTAL_SUSPENDED:
-		pending_pop(pending);
+		answers_pop(core, server);
 		return;
 	case SERVER_EMPTY_QUERY:
 		pending->is_answered = true;
@@ -245,9 +372,11 @@ static void answers_note(struct core *core, struct server *server, const struct 
 	case SERVER_PARAMETER_STATUS:
 		answers_parameter(server, at, len);
 		if (server->lease && !pending_empty(pending) &&
-			!(pending_head(pending).flags & PENDING_HIDDEN))
-			server->dirt |=
-				SERVER_DIRT_SESSION; /* set_config() has no tag of its own */
+			!(pending_head(pending).flags & PENDING_HIDDEN)) {
+			/* set_config() has no tag of its own */
+			server->dirt |= SERVER_DIRT_SESSION;
+			server->is_altered = true;
+		}
 		return;
 	}
 }
@@ -260,6 +389,12 @@ static void answers_ready(struct core *core, struct server *server, char status)
 	pending_copied(pending);
 	pending_pop(pending);
 	server->status = status;
+	if (unlikely(status == 'I' && server->is_altered)) {
+		server->is_altered = false;
+		prepared_doubt_altered(&server->prepared);
+	}
+	if (server->lease && unlikely(server->lease->names.removed) && pending_empty(pending))
+		names_bury(&server->lease->names, &core->pools->statements);
 	server_ready(core, server, hidden);
 }
 
@@ -317,12 +452,6 @@ static bool answers_frame(struct core *core, struct server *server, const struct
 	return server->state != SERVER_CLOSING;
 }
 
-static void answers_send(struct core *core, struct server *server, const uint8_t *bytes, size_t len)
-{
-	stream_send(core, server->lease->sink, bytes, len);
-	server->pool->stats.sent += len;
-}
-
 static void answers_gather_more(struct server *server, uint32_t need)
 {
 	struct server_gather *gather = &server->gather;
@@ -370,7 +499,9 @@ static ptrdiff_t answers_gather(
 			answers_broken(core, server, objection);
 			return -1;
 		}
-		hidden = answers_hides(server, frame.type);
+		hidden = answers_hides(server, frame.type) ||
+			(frame.type == SERVER_ERROR &&
+				answers_hides_error(server, gather->bytes, gather->have));
 		n = gather->have;
 		gather->have = 0; /* before the frame is dealt with: it may set the server free */
 		server->left = frame.bytes - (uint32_t)n;
@@ -443,7 +574,8 @@ static void answers_span(struct core *core, struct server *server, const struct 
 		}
 		n = (uint32_t)(end - at) < frame.bytes ? (uint32_t)(end - at) : frame.bytes;
 		server->left = frame.bytes - n;
-		if (unlikely(answers_hides(server, frame.type))) {
+		if (unlikely(answers_hides(server, frame.type) ||
+			    (frame.type == SERVER_ERROR && answers_hides_error(server, at, n)))) {
 			answers_pass(core, server, span, run, at);
 			run = at + n;
 			server->hides_rest = server->left > 0;

@@ -203,7 +203,7 @@ void lease_answered(struct core *core, struct lease *lease, char status)
 }
 
 /* Sends a request that fails whatever state the server is in: no server parses two statements at once, nor is this word one. */
-static void lease_send_failing(
+void lease_send_failing(
 	struct core *core, struct server *server, enum pending_kind kind, unsigned flags)
 {
 	static const char parse[] = "\0;SELECT;SELECT\0\0", query[] = "refused";
@@ -265,6 +265,7 @@ void lease_lose(struct core *core, struct server *server, const struct fault *fa
 	struct lease *lease = server->lease;
 
 	core_count(core, METRIC_servers_lost);
+	lease_prepared_lost(core, server);
 	(void)lease_detach(core, lease);
 	lease->events->lost(core, lease, &loss);
 }

@@ -7,6 +7,7 @@
 #define PGRING_POOL_LEASE_H
 
 #include "net/stream.h"
+#include "pool/names.h"
 #include "pool/server.h"
 
 struct lease;
@@ -27,6 +28,8 @@ struct lease_events {
 	void (*unblocked)(struct core *core, struct lease *lease);
 	/* The error of a request that was sent with lease_refuse comes now: compose it. */
 	void (*refused)(struct core *core, struct lease *lease, unsigned refusal);
+	/* An error of the server in whose text a name was put right. `fault` is borrowed for the call. */
+	void (*corrected)(struct core *core, struct lease *lease, const struct fault *fault);
 	/* The server is gone in the middle; the lease is NONE again. */
 	void (*lost)(struct core *core, struct lease *lease, const struct lease_loss *loss);
 };
@@ -46,26 +49,31 @@ enum lease_refusal {
 	REFUSAL_NAMED_STATEMENT = 1, /* Parse with a name, outside of session mode */
 	REFUSAL_UNKNOWN_UNNAMED, /* the unnamed statement of this client is not on this server */
 	REFUSAL_TRANSACTION_CONTROL, /* BEGIN in statement mode */
+	REFUSAL_STATEMENT_MEMORY,    /* no more statements, or none of that size */
+	REFUSAL_NAME_TOO_LONG,       /* of a statement or a portal */
+	REFUSAL_DUPLICATE,           /* the client has prepared `refused_name` already */
 };
 
 struct lease {
 	const struct lease_events *events;
 	struct pool *pool;
 	struct stream *sink;
-	struct settings *settings; /* what the server must have; the client holds it */
-	struct server *server;     /* HELD */
-	struct list link;          /* WAITING: in pool->waiters */
-	struct task task;          /* brings the news of granted and unblocked */
-	uint64_t since_ns;         /* WAITING: since when; HELD: when granted */
-	uint64_t request_ns;       /* when the first unanswered request was sent */
-	unsigned failed_attempts;  /* WAITING: to connect, begun after the wait did; see pool.h */
-	uint8_t state;             /* enum lease_state */
-	bool keeps;                /* session mode: the server stays until the client leaves */
-	bool is_mid_request;       /* part of a message of the client has been sent */
-	bool is_blocked;           /* unblocked() is owed */
-	bool is_new;               /* granted() is owed */
-	bool knows_unnamed;        /* the unnamed statement is this client's */
-	bool is_over;              /* tried() is owed */
+	struct settings *settings;       /* what the server must have; the client holds it */
+	struct server *server;           /* HELD */
+	struct names names;              /* the client's prepared statements */
+	const struct name *refused_name; /* during refused() */
+	struct list link;                /* WAITING: in pool->waiters */
+	struct task task;                /* brings the news of granted and unblocked */
+	uint64_t since_ns;               /* WAITING: since when; HELD: when granted */
+	uint64_t request_ns;             /* when the first unanswered request was sent */
+	unsigned failed_attempts; /* WAITING: to connect, begun after the wait did; see pool.h */
+	uint8_t state;            /* enum lease_state */
+	bool keeps;               /* session mode: the server stays until the client leaves */
+	bool is_mid_request;      /* part of a message of the client has been sent */
+	bool is_blocked;          /* unblocked() is owed */
+	bool is_new;              /* granted() is owed */
+	bool knows_unnamed;       /* the server's unnamed statement is this client's */
+	bool is_over;             /* tried() is owed */
 	bool is_trial; /* taken only to try the settings; answered() tells that they hold */
 };
 
@@ -116,7 +124,42 @@ void lease_release(struct core *core, struct lease *lease);
 /* The owner ends: no more news. The lease is NONE. */
 void lease_forget(struct lease *lease);
 
+/* ---- prepared statements: lease_prepared.c. The lease is HELD. ---- */
+
+/* Whether the client's statements follow it from server to server. */
+bool lease_follows(const struct core *core, const struct lease *lease);
+/* What else than its text decides what a statement means. */
+uint64_t lease_context(struct core *core, const struct lease *lease);
+/* Sees to it that the server has the statement, and not from before `since_ns`: if need be, a Parse is sent now. */
+void lease_prepare(
+	struct core *core, struct lease *lease, struct statement *statement, uint64_t since_ns);
+/* Parses the client's unnamed statement again. It must have one. */
+void lease_prepare_unnamed(struct core *core, struct lease *lease);
+/* Notes the client's named Parse, whose name is in lease->names already; its unnamed one (the statement's user moves in); its
+ * Close. The message is then appended to the server's stream. */
+void lease_note_named(struct core *core, struct lease *lease, struct name *name);
+void lease_note_unnamed(struct core *core, struct lease *lease, struct statement *statement);
+/* The client's unnamed Parse, which is to be sent under the statement's name; unless the server has it, and nothing tells that
+ * it is too old: then returns true, and a Close that closes nothing is to be sent in its place. */
+bool lease_note_anonymous(struct core *core, struct lease *lease, struct statement *statement);
+void lease_note_closing(struct core *core, struct lease *lease, struct name *name);
+
+/* As lease_refuse does, with REFUSAL_DUPLICATE. */
+void lease_refuse_duplicate(struct core *core, struct lease *lease, const struct name *name);
+/* Sends what is parsed and forgotten, so that its errors are the client's. */
+void lease_try_parse(struct core *core, struct lease *lease, const void *body, size_t len);
+
 /* Siblings in this folder. */
+void lease_send_failing(
+	struct core *core, struct server *server, enum pending_kind kind, unsigned flags);
+/* The answer to a tracked message has come; an error has come that is the head's if `is_head`, and took that many tracked
+ * entries with it; the server is lost. */
+void lease_prepared_done(struct core *core, struct server *server);
+void lease_prepared_failed(
+	struct core *core, struct server *server, bool is_head, unsigned dropped);
+void lease_prepared_lost(struct core *core, struct server *server);
+/* The client has deallocated all its statements, and by that those of everybody on this server. */
+void lease_deallocated(struct core *core, struct lease *lease);
 /* It waits only to try its settings, and that is not needed any more. */
 void lease_end_trial(struct core *core, struct lease *lease);
 /* An idle server for the lease, or NULL; and whether it has idled so long that it must prove to be alive first. */

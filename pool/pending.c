@@ -19,6 +19,8 @@ static bool pending_is_extended(enum pending_kind kind)
 
 void pending_push(struct pending *pending, enum pending_kind kind, unsigned flags)
 {
+	if (kind == PENDING_SYNC && ++pending->batch == 0)
+		pending->batch = 1;
 	if (pending->skipping) {
 		if (kind != PENDING_SYNC)
 			return;
@@ -37,7 +39,7 @@ void pending_push(struct pending *pending, enum pending_kind kind, unsigned flag
 		pending->is_open = pending_is_extended(kind);
 	CHECK(pending->count < LIMIT_PENDING);
 	*pending_at(pending, pending->count++) =
-		(struct pending_entry){(uint8_t)kind, (uint8_t)flags};
+		(struct pending_entry){(uint8_t)kind, (uint16_t)flags};
 }
 
 void pending_push_copy_end(struct pending *pending)
@@ -68,14 +70,19 @@ void pending_copied(struct pending *pending)
 	pending->copying = pending->is_doubtful = pending->has_swallowed = false;
 }
 
-void pending_error(struct pending *pending)
+unsigned pending_error(struct pending *pending)
 {
+	unsigned tracked = 0;
+
 	pending->copying = false;
 	if (!pending_is_extended(pending_head_kind(pending)))
-		return; /* ReadyForQuery follows and ends the head */
-	while (pending->count > 0 && pending_head_kind(pending) != PENDING_SYNC)
+		return 0; /* ReadyForQuery follows and ends the head */
+	while (pending->count > 0 && pending_head_kind(pending) != PENDING_SYNC) {
+		tracked += (pending_head(pending).flags & PENDING_TRACKED) != 0;
 		pending_drop_first(pending);
+	}
 	pending->skipping = pending->count == 0;
+	return tracked;
 }
 
 /* Takes out entry `i`, counted from the head. */

@@ -29,17 +29,23 @@ enum pending_flag {
 	PENDING_HIDDEN = 1, /* pgring asked, so the client does not hear the answer */
 	PENDING_REFUSED =
 		2, /* the answer is an error in whose place the client gets pgring's own */
-	PENDING_AFTER_DATA = 4,   /* a Sync that was sent behind COPY data */
-	PENDING_REASON_SHIFT = 3, /* above: why it is refused */
+	PENDING_AFTER_DATA = 4, /* a Sync that was sent behind COPY data */
+	PENDING_INJECTED =
+		8, /* pgring put it before a message of the client, which gets nothing but its error */
+	PENDING_TRACKED = 16,  /* the server's log has a record of it (prepared.h) */
+	PENDING_AS_PARSE = 32, /* a Close that stands for a Parse: the client gets ParseComplete */
+	PENDING_REASON_SHIFT = 8, /* above: why it is refused */
 };
 
 struct pending_entry {
 	uint8_t kind;
-	uint8_t flags;
+	uint16_t flags;
 };
 
 struct pending {
 	uint32_t first, count;
+	uint32_t
+		batch; /* counts Syncs: an error takes with it what was sent behind it in its batch, and no more. Never 0 */
 	bool skipping; /* the server skips everything until the next Sync, which has not been sent yet */
 	bool copying;  /* the server takes COPY data and ignores Sync until the copy ends */
 	bool has_data; /* COPY data was sent since the last Query or Execute */
@@ -83,8 +89,8 @@ void pending_push_copy_end(struct pending *pending);
 /* The head's answer is complete. */
 void pending_pop(struct pending *pending);
 
-/* An ErrorResponse for the head: what the server will skip is dropped. */
-void pending_error(struct pending *pending);
+/* An ErrorResponse for the head: what the server will skip is dropped. Returns how many of what was dropped are tracked. */
+unsigned pending_error(struct pending *pending);
 
 /* CommandComplete: a copy, if there was one, is over. */
 void pending_copied(struct pending *pending);

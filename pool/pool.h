@@ -62,6 +62,9 @@ struct pool {
 	size_t scram_password;        /* which password they are of */
 	size_t password;              /* the one that was good */
 
+	uint64_t
+		stale_ns; /* when a server last refused a statement because the catalog had changed */
+
 	unsigned failures;  /* in a row */
 	uint64_t failed_ns; /* when the last of them was counted */
 	char failure_text[256], failure_state[6];
@@ -84,6 +87,7 @@ struct pools {
 	struct list outbox;  /* of budget_parcel */
 	struct timer outbox_timer;
 	struct slab servers;
+	struct statements statements;
 	uint64_t next_id;
 	bool is_draining;
 };

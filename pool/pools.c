@@ -197,6 +197,7 @@ int pools_open(struct core *core, const struct config *config)
 	core->pools = pools;
 	list_init(&pools->removed);
 	budget_open(core);
+	statements_init(&pools->statements, core->world->secret);
 	if (slab_init(&pools->servers, sizeof(struct server), LIMIT_SLOTS) != 0)
 		return ERR_NO_MEMORY;
 	pools_apply(core, config);
@@ -240,6 +241,7 @@ void pools_close(struct core *core)
 	for (size_t i = 0; i < pools->count; i++)
 		pools_free(core, pools->items[i]);
 	slab_destroy(&pools->servers);
+	statements_free(&pools->statements);
 	free(pools->by_id);
 	free(pools->items);
 	free(pools);

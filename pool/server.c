@@ -118,6 +118,7 @@ static void server_closed(struct core *core, struct stream *stream)
 	pool->server_count[SERVER_LIST_CLOSING]--;
 	settings_drop(server->settings);
 	params_clear(&server->params);
+	prepared_free(&server->prepared, &core->pools->statements);
 	answers_forget(server);
 	if (server->was_moving)
 		budget_send_server(core, pool, server->moves_to, server->is_promised, NULL);
@@ -148,6 +149,7 @@ int server_open(
 	server->address = *address;
 	server->state = SERVER_CONNECTING;
 	server->status = 'I';
+	server->pending.batch = 1;
 	server->password = pool->password;
 	server->epoch = pool->server_epoch;
 	server->id = core->index + 1 + core->pools->next_id++ * core->world->worker_count;
@@ -321,6 +323,7 @@ static void server_clean_step(struct core *core, struct server *server)
 		core_count(core, METRIC_cleaned);
 		server->is_reset = true;
 		server_query_hidden(core, server, "DISCARD ALL");
+		prepared_forget(&server->prepared);
 		return;
 	}
 	if (server->cancels > 0)
@@ -331,6 +334,7 @@ static void server_clean_step(struct core *core, struct server *server)
 		settings_hold(server->settings);
 	}
 	server->dirt = 0;
+	CHECK(server->prepared.log_count == 0);
 	pool_give(core, server);
 }
 

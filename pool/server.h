@@ -14,6 +14,7 @@
 #include "net/stream.h"
 #include "pool/params.h"
 #include "pool/pending.h"
+#include "pool/prepared.h"
 #include "protocol/fault.h"
 #include "protocol/startup.h"
 
@@ -55,6 +56,7 @@ struct server {
 	struct settings *settings; /* applied; never NULL from LOGIN's end on */
 	struct params params;      /* as it reports them */
 	struct pending pending;
+	struct prepared prepared;   /* the statements it has */
 	struct server_login *login; /* LOGIN only */
 	struct timer timer;         /* of the present state */
 	struct server_gather gather;
@@ -65,6 +67,7 @@ struct server {
 	bool hides_rest;   /* the present message is not for the client */
 	bool is_reset;     /* CLEANING: DISCARD ALL was sent */
 	bool retires;      /* to be closed when it is free */
+	bool is_altered;   /* the present transaction has changed what a statement's text means */
 	bool was_moving;   /* CLOSING: another core waits for its permit */
 	bool is_promised;  /* MOVING: the other core asked for it */
 	unsigned moves_to; /* MOVING */

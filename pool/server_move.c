@@ -38,6 +38,7 @@ void server_move_released(struct core *core, struct stream *stream, int fd)
 	struct server_parcel *parcel = malloc(sizeof *parcel);
 
 	CHECK(parcel && server->state == SERVER_MOVING && answers_at_border(server));
+	CHECK(server->prepared.log_count == 0);
 	parcel->fd = fd;
 	parcel->wanted = (struct params){0};
 	params_copy(&parcel->wanted, &server->settings->wanted);
@@ -83,5 +84,6 @@ void server_move_drop(struct server_parcel *parcel)
 	socket_close(parcel->fd);
 	params_clear(&parcel->wanted);
 	params_clear(&parcel->server.params);
+	prepared_free(&parcel->server.prepared, NULL);
 	free(parcel);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static bool settings_equal(const struct params *a, const struct params *b)
 {
@@ -79,6 +80,44 @@ void settings_drop(struct settings *settings)
 	params_clear(&settings->wanted);
 	params_clear(&settings->reported);
 	free(settings);
+}
+
+/* Settings that no parser and no planner asks. All others may decide how a literal is read, or what a name means. */
+static bool settings_is_harmless(const char *name)
+{
+	static const char *const names[] = {"application_name", "statement_timeout", "lock_timeout",
+		"idle_in_transaction_session_timeout", "idle_session_timeout",
+		"transaction_timeout", "client_min_messages"};
+
+	for (size_t i = 0; i < array_len(names); i++)
+		if (strcasecmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+uint64_t settings_context(struct settings *settings, const uint8_t key[HASH_KEY_BYTES])
+{
+	uint64_t sum = 1;
+
+	if (likely(settings->context != 0))
+		return settings->context;
+	for (size_t i = 0; i < settings->wanted.count; i++) {
+		const struct param *param = &settings->wanted.items[i];
+		struct hash name, value;
+		char lower[64];
+		size_t len = 0;
+
+		if (settings_is_harmless(param->name))
+			continue;
+		for (; param->name[len] && len < sizeof lower; len++)
+			lower[len] = (char)tolower((unsigned char)param->name[len]);
+		name = hash_keyed(key, lower, len);
+		value = hash_keyed(key, param->value, strlen(param->value));
+		/* the same for every order of the parameters */
+		sum += (name.a ^ value.b) * (name.b | 1) + value.a;
+	}
+	settings->context = sum ? sum : 1;
+	return settings->context;
 }
 
 struct text {

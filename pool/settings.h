@@ -7,6 +7,7 @@
 #ifndef PGRING_POOL_SETTINGS_H
 #define PGRING_POOL_SETTINGS_H
 
+#include "core/hash.h"
 #include "core/list.h"
 #include "net/chain.h"
 #include "pool/params.h"
@@ -16,6 +17,7 @@ struct pool;
 struct settings {
 	struct list link; /* in pool->settings */
 	uint64_t hash;    /* of `wanted`, so that most comparisons end here */
+	uint64_t context; /* settings_context, or 0 while nobody has asked */
 	unsigned users;
 	bool is_tried;          /* a server took it, and `reported` is filled */
 	struct params wanted;   /* empty: what a server has of itself */
@@ -27,6 +29,9 @@ struct settings *settings_share(struct pool *pool, const struct params *wanted);
 void settings_hold(struct settings *settings);
 /* One user less; the last one frees it. NULL is allowed. */
 void settings_drop(struct settings *settings);
+
+/* A number for what of them may change what the text of a statement means, under a key of the process. Not 0. */
+uint64_t settings_context(struct settings *settings, const uint8_t key[HASH_KEY_BYTES]);
 
 /* Appends one Query message that turns a server with `present` into one with `wanted`. Its values are quoted so that they mean the
  * same whatever standard_conforming_strings is. */

@@ -38,6 +38,7 @@ struct client {
 	uint8_t state;      /* enum client_state */
 	uint8_t mode;       /* enum pool_mode, from the login on; a reload changes it only between two transactions */
 	bool discards;      /* ... which go nowhere */
+	bool gathers;       /* the first message in `in` is read on until it is whole */
 	bool skips;         /* a batch has failed: nothing counts until its Sync */
 	bool is_waiting;    /* the first message in `in` waits for a server, or for room */
 	bool is_leaving;    /* said goodbye, and still gets the answers to what it asked before */
@@ -89,7 +90,8 @@ void client_say_ready(struct core *core, struct client *client, char status);
 /* Sets the timer for what the client does now, if the configuration limits that. */
 void client_watch(struct core *core, struct client *client);
 
-/* Siblings in this folder: the login (client_login.c), the session (client_relay.c), the console (client_console.c). */
+/* Siblings in this folder: the login (client_login.c), the session (client_relay.c, client_news.c), the
+ * console (client_console.c). */
 void client_login_data(
 	struct core *core, struct client *client, const struct span *spans, unsigned count);
 void client_login_end(struct core *core, struct client *client);
@@ -99,6 +101,8 @@ void client_login_timeout(struct core *core, struct client *client);
 void client_relay_data(
 	struct core *core, struct client *client, const struct span *spans, unsigned count);
 void client_relay_resume(struct core *core, struct client *client);
+/* It has said goodbye: ends once what it asked before is answered. */
+void client_relay_leave(struct core *core, struct client *client);
 /* The request that waits gets an error instead of a server. */
 void client_relay_fail(struct core *core, struct client *client, const struct fault *fault);
 extern const struct lease_events client_lease_events;

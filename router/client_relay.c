@@ -4,10 +4,9 @@
  * for a server, is copied to client->in, so that it holds no receive buffer, and goes message by message. Source:
  * PostgreSQL manual, "Message Flow".
  */
-#include "router/client.h"
+#include "router/client_prepared.h"
 
 #include "core/clock.h"
-#include "protocol/frame.h"
 #include "protocol/sqlstate.h"
 
 #include <stdio.h>
@@ -20,16 +19,11 @@ enum { RELAY_PEEK = 256 };
 enum relay_verdict {
 	RELAY_FORWARD, /* to the server, noted already */
 	RELAY_DROP,    /* dealt with */
+	RELAY_REWRITE, /* client_prepared_send deals with its beginning */
 	RELAY_REFUSE,  /* a request that fails goes in its place */
 	RELAY_WAIT,    /* keep it until there is a server, or room */
+	RELAY_AWAIT,   /* keep it until answers have come, and make them come */
 	RELAY_END,     /* the session is over */
-};
-
-struct relay_message {
-	struct frame frame;
-	const uint8_t *body; /* the first bytes of it */
-	size_t body_len;
-	enum lease_refusal refusal; /* RELAY_REFUSE */
 };
 
 /* ---- looking at messages ---- */
@@ -72,6 +66,8 @@ static const uint8_t *relay_skip_blanks(const uint8_t *at, const uint8_t *end)
 
 static bool relay_begins_transaction(const uint8_t *at, const uint8_t *end)
 {
+	if (!at)
+		return false;
 	at = relay_skip_blanks(at, end);
 	return relay_is_word(at, end, "BEGIN") || relay_is_word(at, end, "START");
 }
@@ -85,7 +81,7 @@ static const uint8_t *relay_behind_name(const uint8_t *at, const uint8_t *end)
 }
 
 /* Whether it uses the unnamed statement, or one may not tell. */
-static bool relay_uses_unnamed(const struct relay_message *message)
+static bool relay_uses_unnamed(const struct client_request *message)
 {
 	const uint8_t *end = message->body + message->body_len;
 	const uint8_t *name;
@@ -98,7 +94,7 @@ static bool relay_uses_unnamed(const struct relay_message *message)
 }
 
 /* Whether the request may go to a server that other clients use before and after. */
-static bool relay_may_go(struct client *client, struct relay_message *message)
+static bool relay_may_go(struct core *core, struct client *client, struct client_request *message)
 {
 	enum pool_mode mode = (enum pool_mode)client->mode;
 	const uint8_t *at = message->body, *end = at + message->body_len;
@@ -107,15 +103,16 @@ static bool relay_may_go(struct client *client, struct relay_message *message)
 		return true;
 	switch (message->frame.type) {
 	case CLIENT_PARSE:
-		if (*at != '\0') {
+		if (*at != '\0' && !lease_follows(core, &client->lease)) {
 			message->refusal = REFUSAL_NAMED_STATEMENT;
 			return false;
 		}
-		if (mode == POOL_STATEMENT && relay_begins_transaction(at + 1, end)) {
+		if (mode == POOL_STATEMENT &&
+			relay_begins_transaction(relay_behind_name(at, end), end)) {
 			message->refusal = REFUSAL_TRANSACTION_CONTROL;
 			return false;
 		}
-		client->lease.knows_unnamed = true;
+		client->lease.knows_unnamed |= *at == '\0';
 		return true;
 	case CLIENT_QUERY:
 		client->lease.knows_unnamed = false; /* a simple query destroys it */
@@ -126,7 +123,8 @@ static bool relay_may_go(struct client *client, struct relay_message *message)
 		return true;
 	case CLIENT_BIND:
 	case CLIENT_DESCRIBE:
-		if (!client->lease.knows_unnamed && relay_uses_unnamed(message)) {
+		if (!client->lease.knows_unnamed && !client->lease.names.unnamed &&
+			relay_uses_unnamed(message)) {
 			message->refusal = REFUSAL_UNKNOWN_UNNAMED;
 			return false;
 		}
@@ -156,9 +154,15 @@ static enum pending_kind relay_pending_kind(uint8_t type)
 	UNREACHABLE();
 }
 
+static void relay_count(struct client *client, uint8_t type)
+{
+	client->pool->stats.parses += type == CLIENT_PARSE;
+	client->pool->stats.binds += type == CLIENT_BIND;
+}
+
 /* A request, which needs a server. */
 static enum relay_verdict relay_request(
-	struct core *core, struct client *client, struct relay_message *message)
+	struct core *core, struct client *client, struct client_request *message)
 {
 	struct lease *lease = &client->lease;
 
@@ -170,16 +174,26 @@ static enum relay_verdict relay_request(
 		client->is_waiting = true;
 		return RELAY_WAIT;
 	}
-	if (unlikely(!relay_may_go(client, message)))
+	if (unlikely(!relay_may_go(core, client, message)))
 		return RELAY_REFUSE;
+	if (lease_follows(core, lease)) {
+		if (client_prepared_takes(core, client, message)) {
+			if (unlikely(client_prepared_must_wait(core, client, message))) {
+				client->is_waiting = true;
+				return RELAY_AWAIT;
+			}
+			relay_count(client, message->frame.type);
+			return RELAY_REWRITE;
+		}
+		client_prepared_note(core, client, message);
+	}
+	relay_count(client, message->frame.type);
 	lease_note(core, lease, relay_pending_kind(message->frame.type), 0);
-	client->pool->stats.parses += message->frame.type == CLIENT_PARSE;
-	client->pool->stats.binds += message->frame.type == CLIENT_BIND;
 	return RELAY_FORWARD;
 }
 
 static enum relay_verdict relay_sync(
-	struct core *core, struct client *client, const struct relay_message *message)
+	struct core *core, struct client *client, const struct client_request *message)
 {
 	struct lease *lease = &client->lease;
 
@@ -201,7 +215,7 @@ static enum relay_verdict relay_sync(
 }
 
 /* What was asked before a Terminate is answered before the session ends. */
-static void relay_leave(struct core *core, struct client *client)
+void client_relay_leave(struct core *core, struct client *client)
 {
 	struct lease *lease = &client->lease;
 
@@ -233,7 +247,7 @@ static bool relay_breaks_copy(struct core *core, struct client *client, uint8_t 
 }
 
 static enum relay_verdict relay_decide(
-	struct core *core, struct client *client, struct relay_message *message)
+	struct core *core, struct client *client, struct client_request *message)
 {
 	bool has_server = client->lease.state == LEASE_HELD;
 
@@ -272,7 +286,7 @@ static enum relay_verdict relay_decide(
 		pending_push_copy_end(&client->lease.server->pending);
 		return RELAY_FORWARD;
 	case CLIENT_TERMINATE:
-		relay_leave(core, client);
+		client_relay_leave(core, client);
 		return RELAY_END;
 	}
 	client_violation(core, client, "unexpected message: a password after the login");
@@ -311,10 +325,34 @@ static bool relay_move(struct core *core, struct client *client)
 }
 
 static void relay_refuse(
-	struct core *core, struct client *client, const struct relay_message *message)
+	struct core *core, struct client *client, const struct client_request *message)
 {
 	lease_refuse(
 		core, &client->lease, relay_pending_kind(message->frame.type), message->refusal);
+}
+
+/* A Parse is looked at as a whole. */
+static void relay_spread(struct core *core, struct client *client, struct client_request *message)
+{
+	uint8_t *whole = statements_scratch(&core->pools->statements, message->frame.bytes);
+
+	chain_peek(&client->in, whole, message->frame.bytes);
+	message->body = whole + FRAME_HEAD;
+	message->body_len = message->frame.bytes - FRAME_HEAD;
+}
+
+/* Sends the beginning of the message as client_prepared_send wants it, and the rest as it is. */
+static bool relay_rewrite(
+	struct core *core, struct client *client, const struct client_request *message)
+{
+	uint32_t n = (uint32_t)client_prepared_send(core, client, message);
+
+	client->discards = n == message->frame.bytes;
+	if (n > client->in.bytes)
+		n = client->in.bytes;
+	chain_pop(core, &client->in, n);
+	client->left -= n;
+	return client->left == 0 || relay_move(core, client);
 }
 
 /* Deals with the first message of client->in. Returns false if it must stay. */
@@ -322,7 +360,7 @@ static bool relay_first(struct core *core, struct client *client)
 {
 	uint8_t head[RELAY_PEEK];
 	size_t have = chain_peek(&client->in, head, sizeof head);
-	struct relay_message message;
+	struct client_request message;
 	uint32_t enough;
 
 	switch (frame_read(frame_from_client, head, have, &message.frame)) {
@@ -336,15 +374,24 @@ static bool relay_first(struct core *core, struct client *client)
 	}
 	/* A server is not taken before the request is there, unless it is too large to be kept. */
 	enough = message.frame.how == FRAME_PASS ? FRAME_HEAD : LIMIT_HELD_BYTES;
-	if (client->in.bytes < message.frame.bytes && client->in.bytes < enough)
-		return false;
 	message.body = head + FRAME_HEAD;
 	message.body_len = (have < message.frame.bytes ? have : message.frame.bytes) - FRAME_HEAD;
+	client->gathers = client_prepared_wants_whole(core, client, &message);
+	if (client->gathers)
+		enough = message.frame.bytes;
+	if (client->in.bytes < message.frame.bytes && client->in.bytes < enough)
+		return false;
+	client->gathers = false;
+	if (message.frame.type == CLIENT_PARSE && have < message.frame.bytes &&
+		client->in.bytes >= message.frame.bytes)
+		relay_spread(core, client, &message);
 	client->left = message.frame.bytes;
 	client->discards = false;
 	switch (relay_decide(core, client, &message)) {
 	case RELAY_FORWARD:
 		return relay_move(core, client);
+	case RELAY_REWRITE:
+		return relay_rewrite(core, client, &message);
 	case RELAY_REFUSE:
 		relay_refuse(core, client, &message);
 		client->discards = true;
@@ -352,6 +399,9 @@ static bool relay_first(struct core *core, struct client *client)
 	case RELAY_DROP:
 		client->discards = true;
 		return relay_move(core, client);
+	case RELAY_AWAIT:
+		lease_watch(core, &client->lease);
+		/* fallthrough */
 	case RELAY_WAIT:
 	case RELAY_END:
 		client->left = 0;
@@ -367,7 +417,7 @@ static void relay_throttle(struct core *core, struct client *client)
 
 	if (client->state != CLIENT_READY || client->is_leaving)
 		return;
-	is_full = client->in.bytes > LIMIT_HELD_BYTES;
+	is_full = client->in.bytes > LIMIT_HELD_BYTES && !client->gathers;
 	if (!client->is_waiting && client->lease.state == LEASE_HELD &&
 		unlikely(lease_is_blocked(core, &client->lease)))
 		is_full = true;
@@ -439,7 +489,7 @@ static size_t relay_span(
 	const uint8_t *start = at, *end = span->bytes + span->len, *run = at;
 
 	while (at < end) {
-		struct relay_message message;
+		struct client_request message;
 		enum relay_verdict verdict;
 		uint32_t n;
 
@@ -487,13 +537,21 @@ static size_t relay_span(
 		if (verdict == RELAY_END)
 			return (size_t)(end - start);
 		relay_pass(core, client, span, run, at);
-		if (verdict == RELAY_WAIT)
+		if (verdict == RELAY_AWAIT)
+			lease_watch(core, &client->lease);
+		if (verdict == RELAY_WAIT || verdict == RELAY_AWAIT)
 			return (size_t)(at - start);
-		if (verdict == RELAY_REFUSE)
-			relay_refuse(core, client, &message);
 		run = at;
 		client->left = n;
 		client->discards = true;
+		if (verdict == RELAY_REFUSE) {
+			relay_refuse(core, client, &message);
+		} else if (verdict == RELAY_REWRITE) {
+			n = (uint32_t)client_prepared_send(core, client, &message);
+			run = at += n;
+			client->left -= n;
+			client->discards = false;
+		}
 	}
 	relay_pass(core, client, span, run, end);
 	return (size_t)(end - start);
@@ -539,200 +597,3 @@ void client_relay_resume(struct core *core, struct client *client)
 	relay_throttle(core, client);
 	client_watch(core, client);
 }
-
-/* ---- news of the lease ---- */
-
-void client_relay_fail(struct core *core, struct client *client, const struct fault *fault)
-{
-	uint8_t type = 0;
-	struct fault error = *fault;
-
-	error.severity = "ERROR";
-	client->is_waiting = false;
-	chain_peek(&client->in, &type, 1);
-	client_say(core, client, &error);
-	if (type == CLIENT_QUERY || type == CLIENT_FUNCTION_CALL)
-		client_say_ready(core, client, 'I');
-	else
-		client->skips = true;
-	if (client->in.bytes >= FRAME_HEAD) {
-		uint8_t head[FRAME_HEAD];
-
-		chain_peek(&client->in, head, sizeof head);
-		client->left = frame_u32(head + 1) + 1;
-		client->discards = true;
-	}
-	client_relay_resume(core, client);
-}
-
-static struct client *relay_client(struct lease *lease)
-{
-	return container_of(lease, struct client, lease);
-}
-
-static void relay_granted(struct core *core, struct lease *lease)
-{
-	struct client *client = relay_client(lease);
-
-	if (client->state == CLIENT_SETTLING) {
-		/* What the settings do is known when their query is answered, unless none was needed. */
-		if (pending_empty(&lease->server->pending))
-			client_login_settled(core, client);
-		return;
-	}
-	client_relay_resume(core, client);
-}
-
-static void relay_tried(struct core *core, struct lease *lease)
-{
-	client_login_settled(core, relay_client(lease));
-}
-
-static void relay_failed(struct core *core, struct lease *lease, const struct fault *fault)
-{
-	struct client *client = relay_client(lease);
-
-	if (client->state == CLIENT_SETTLING || client->pool->is_removed ||
-		core->router->config->general.client_connection_recovery == RECOVERY_DROP)
-		client_fatal(core, client, fault);
-	else
-		client_relay_fail(core, client, fault);
-}
-
-static void relay_answered(struct core *core, struct lease *lease, char status, bool kept)
-{
-	struct client *client = relay_client(lease);
-
-	client->status = status;
-	if (unlikely(client->state == CLIENT_SETTLING)) {
-		client_login_settled(core, client);
-		return;
-	}
-	if (unlikely(client->is_leaving)) {
-		relay_leave(core, client);
-		return;
-	}
-	if (unlikely(client->pool->is_removed) && !kept) {
-		router_dismiss_removed(core, client);
-		return;
-	}
-	if (unlikely(core->router->is_draining) && !kept && client->in.bytes == 0) {
-		client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
-		return;
-	}
-	if (unlikely(status != 'I') && client->mode == POOL_STATEMENT) {
-		client_fatal_text(core, client, SQLSTATE_SYSTEM_ERROR,
-			"transaction control statements are not supported in statement pooler "
-			"mode");
-		return;
-	}
-	if (unlikely(!kept && client->is_waiting))
-		core_defer(core, &client->resume); /* what waited for room needs a server now */
-	client_watch(core, client);
-}
-
-static void relay_unblocked(struct core *core, struct lease *lease)
-{
-	struct client *client = relay_client(lease);
-
-	if (unlikely(client->is_leaving))
-		relay_leave(core, client);
-	else
-		client_relay_resume(core, client);
-}
-
-static void relay_refused(struct core *core, struct lease *lease, unsigned refusal)
-{
-	struct client *client = relay_client(lease);
-	struct fault fault = {"ERROR", SQLSTATE_FEATURE_NOT_SUPPORTED, NULL, NULL, NULL};
-
-	switch ((enum lease_refusal)refusal) {
-	case REFUSAL_NAMED_STATEMENT:
-		fault.message =
-			"named prepared statements are not supported in transaction mode yet";
-		fault.hint = "Use unnamed statements (for example prepareThreshold=0, "
-			     "prepare_threshold=None, "
-			     "statement_cache_size=0), or pooler_mode = \"session\".";
-		break;
-	case REFUSAL_UNKNOWN_UNNAMED:
-		fault.sqlstate = SQLSTATE_INVALID_SQL_STATEMENT_NAME;
-		fault.message = "unnamed prepared statement does not exist";
-		break;
-	case REFUSAL_TRANSACTION_CONTROL:
-		fault.sqlstate = SQLSTATE_SYSTEM_ERROR;
-		fault.message =
-			"transaction control statements are not supported in statement pooler mode";
-		break;
-	}
-	client_say(core, client, &fault);
-}
-
-/* Answers what the lost server owed: an error for each request, and ReadyForQuery where it would have come. */
-static void relay_answer_for(
-	struct core *core, struct client *client, const struct lease_loss *loss)
-{
-	struct fault fault = *loss->fault;
-	bool in_failed_batch = loss->pending->skipping;
-
-	fault.severity = "ERROR";
-	for (uint32_t i = 0; i < loss->pending->count; i++) {
-		struct pending_entry entry =
-			loss->pending->entries[(loss->pending->first + i) & (LIMIT_PENDING - 1)];
-
-		if (entry.flags & PENDING_HIDDEN || entry.kind == PENDING_COPY_END)
-			continue;
-		if (entry.kind == PENDING_SYNC) {
-			if (!in_failed_batch && i == 0)
-				client_say(core, client,
-					&fault); /* all of its batch had been answered */
-			client_say_ready(core, client, 'I');
-			in_failed_batch = false;
-		} else if (in_failed_batch) {
-			continue; /* PostgreSQL would skip it */
-		} else {
-			client_say(core, client, &fault);
-			if (entry.kind == PENDING_QUERY || entry.kind == PENDING_FUNCTION)
-				client_say_ready(core, client, 'I');
-			else
-				in_failed_batch = true;
-		}
-	}
-	if (loss->pending->count == 0 && loss->pending->is_open && !in_failed_batch) {
-		client_say(core, client, &fault);
-		in_failed_batch = true;
-	}
-	client->skips = in_failed_batch;
-}
-
-static void relay_lost(struct core *core, struct lease *lease, const struct lease_loss *loss)
-{
-	struct client *client = relay_client(lease);
-
-	if (loss->is_mid_message) {
-		client_close(core, client,
-			loss->fault->message); /* it could not tell an error from the rest */
-		return;
-	}
-	/* What a session or a transaction had on its server is gone, and what was sent behind the lost request may rely on it:
-	 * to go on would be a lie. */
-	if (client->state == CLIENT_SETTLING || lease->keeps || loss->status != 'I' ||
-		pending_readies(loss->pending) > 1 || client->in.bytes > 0) {
-		client_fatal(core, client, loss->fault);
-		return;
-	}
-	relay_answer_for(core, client, loss);
-	if (client->left > 0)
-		client->discards =
-			true; /* the rest of a request whose beginning went down with the server */
-	client_relay_resume(core, client);
-}
-
-const struct lease_events client_lease_events = {
-	.granted = relay_granted,
-	.tried = relay_tried,
-	.failed = relay_failed,
-	.answered = relay_answered,
-	.refused = relay_refused,
-	.unblocked = relay_unblocked,
-	.lost = relay_lost,
-};

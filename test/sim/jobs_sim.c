@@ -66,7 +66,7 @@ static struct submitted *jobs_sim_next(void)
 {
 	struct submitted *next = NULL;
 
-	list_each (link, &jobs) {
+	list_each(link, &jobs) {
 		struct submitted *submitted = container_of(link, struct submitted, link);
 
 		if (!next || submitted->due_ns < next->due_ns)

@@ -129,7 +129,7 @@ static void buffers_publish(struct ring *ring)
 {
 	for (unsigned i = 0; i < ring->given_count; i++) {
 		uint16_t buffer = ring->order[(ring->order_begin + ring->kernel_count + i) %
-					      ring->buffer_count];
+			ring->buffer_count];
 
 		CHECK(ring->buffers[buffer].place == BUFFER_GIVEN);
 		ring->buffers[buffer].place = BUFFER_KERNEL;
@@ -144,7 +144,7 @@ static void buffer_give(struct ring *ring, uint16_t buffer)
 	BUFFER_HIDE(buffer_bytes(ring, buffer), LIMIT_BUFFER_BYTES);
 	ring->buffers[buffer].place = BUFFER_GIVEN;
 	ring->order[(ring->order_begin + ring->kernel_count + ring->given_count) %
-		    ring->buffer_count] = buffer;
+		ring->buffer_count] = buffer;
 	ring->given_count++;
 	ring->free_count++;
 }
@@ -459,7 +459,7 @@ static void operation_free(struct operation *op)
 
 static void submit_cancel(struct ring *ring, const struct operation *cancel)
 {
-	list_each (link, &ring->in_flight) {
+	list_each(link, &ring->in_flight) {
 		struct operation *op = container_of(link, struct operation, link);
 
 		if (op->op == cancel->target && op->slot == cancel->slot &&
@@ -634,7 +634,7 @@ static void ring_progress(struct ring *ring)
 	struct operation *ready[1024];
 	unsigned count = 0;
 
-	list_each (link, &ring->in_flight) {
+	list_each(link, &ring->in_flight) {
 		struct operation *op = container_of(link, struct operation, link);
 
 		if (count < array_len(ready) && operation_is_ready(ring, op))
@@ -689,7 +689,7 @@ bool ring_sim_is_ready(const struct ring *ring)
 {
 	if (ring->done_count > 0)
 		return true;
-	list_each (link, &ring->in_flight)
+	list_each(link, &ring->in_flight)
 		if (operation_is_ready(ring, container_of(link, struct operation, link)))
 			return true;
 	return false;
@@ -699,7 +699,7 @@ uint64_t ring_sim_deadline_ns(const struct ring *ring)
 {
 	uint64_t deadline_ns = ring->deadline_ns;
 
-	list_each (link, &ring->in_flight) {
+	list_each(link, &ring->in_flight) {
 		struct operation *op = container_of(link, struct operation, link);
 
 		if (op->op == RING_CONNECT && !op->hangs && op->due_ns < deadline_ns)
@@ -717,7 +717,7 @@ unsigned ring_sim_in_flight(const struct ring *ring)
 {
 	unsigned count = 0;
 
-	list_each (link, &ring->in_flight)
+	list_each(link, &ring->in_flight)
 		if (container_of(link, struct operation, link)->op != RING_WAKE)
 			count++;
 	return count;

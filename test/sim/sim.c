@@ -61,8 +61,8 @@ static void sim_seed(struct rand *rand, uint64_t seed)
 static bool sim_is_harmless(enum sim_fault_kind kind)
 {
 	return kind <= FAULT_ACCEPT_STOPS || kind == FAULT_SERVER_DRIBBLES ||
-	       kind == FAULT_SERVER_NOTICES || kind == FAULT_SERVER_SLOW_READER ||
-	       kind == FAULT_CLIENT_DRIBBLES;
+		kind == FAULT_SERVER_NOTICES || kind == FAULT_SERVER_SLOW_READER ||
+		kind == FAULT_CLIENT_DRIBBLES;
 }
 
 void sim_begin(uint64_t seed, struct sim_coverage *coverage, bool live)

@@ -15,7 +15,7 @@ static struct sim_client *clients[CLIENTS_MAX];
 static unsigned client_count, alive_count;
 static const struct sim_pool *pools;
 static int listener;
-static bool expects_shutdown;
+static bool expects_shutdown, names_follow;
 
 void sim_client_begin(const struct sim_pool *all, unsigned count, int fd)
 {
@@ -23,7 +23,7 @@ void sim_client_begin(const struct sim_pool *all, unsigned count, int fd)
 	CHECK(client_count == 0);
 	pools = all;
 	listener = fd;
-	expects_shutdown = false;
+	expects_shutdown = names_follow = false;
 }
 
 void sim_client_end(void)
@@ -46,6 +46,7 @@ static struct sim_client *client_new(unsigned pool, uint64_t start_ns)
 	client->id = client_count; /* from 1: 0 is nobody */
 	client->pool = &pools[pool];
 	client->start_ns = start_ns;
+	client->follows = names_follow;
 	client->status = client->predicted = 'I';
 	client->moved_ns = sim_elapsed_ns();
 	client->next_seq = 1;
@@ -82,6 +83,11 @@ void sim_client_expect_shutdown(void)
 void sim_client_no_listener(void)
 {
 	listener = -1;
+}
+
+void sim_client_names_follow(void)
+{
+	names_follow = true;
 }
 
 bool sim_client_expects_shutdown(void)
@@ -203,14 +209,14 @@ static void client_dial(struct sim_client *client)
 static bool client_wants_unit(const struct sim_client *client)
 {
 	return client->phase == PHASE_READY && client->units_left > 0 &&
-	       client->units_open < client->depth && !client->holds && !client->babbles &&
-	       client->out.len < CLIENT_OUT_ENOUGH && client->think_ns <= sim_now_ns();
+		client->units_open < client->depth && !client->holds && !client->babbles &&
+		client->out.len < CLIENT_OUT_ENOUGH && client->think_ns <= sim_now_ns();
 }
 
 static bool client_is_through(const struct sim_client *client)
 {
 	return client->phase == PHASE_READY && client->units_left == 0 && client->units_open == 0 &&
-	       client->out.len == 0 && !client->babbles;
+		client->out.len == 0 && !client->babbles;
 }
 
 static void client_write(struct sim_client *client)
@@ -324,9 +330,9 @@ bool sim_client_is_ready(const struct sim_client *client)
 	if (client->phase == PHASE_BEFORE)
 		return client->start_ns <= sim_now_ns();
 	return sim_conn_readable(client->conn) > 0 || sim_conn_is_ended(client->conn) ||
-	       (client->out.len > 0 && sim_conn_writable(client->conn) > 0) ||
-	       client_wants_unit(client) || client_is_through(client) ||
-	       (client->phase == PHASE_LEAVING && client->out.len == 0);
+		(client->out.len > 0 && sim_conn_writable(client->conn) > 0) ||
+		client_wants_unit(client) || client_is_through(client) ||
+		(client->phase == PHASE_LEAVING && client->out.len == 0);
 }
 
 uint64_t sim_client_due_ns(const struct sim_client *client)
@@ -365,7 +371,7 @@ void sim_client_step(struct sim_client *client)
 		sim_script_unit(client);
 		if (!client->is_strict && sim_percent(20))
 			client->think_ns = sim_now_ns() +
-					   sim_between(1, sim_percent(90) ? 20 : 3000) * NS_PER_MS;
+				sim_between(1, sim_percent(90) ? 20 : 3000) * NS_PER_MS;
 	}
 	client_write(client);
 	client_read(client);
@@ -374,7 +380,7 @@ void sim_client_step(struct sim_client *client)
 		sim_verdict_ended(client);
 		client_gone(client, false, "pgring has closed");
 	} else if (client_is_through(client) ||
-		   (client->phase == PHASE_LEAVING && client->out.len == 0)) {
+		(client->phase == PHASE_LEAVING && client->out.len == 0)) {
 		client_leave(client);
 	}
 }

@@ -27,6 +27,8 @@ void sim_client_end(void);
 
 /* A new client, of that pool, with `units` of work. A strict one accepts no error that it has not asked for. */
 void sim_client_new(unsigned pool, unsigned units, bool is_strict, uint64_t start_ns);
+/* Named statements work outside of session mode. Before the first client. */
+void sim_client_names_follow(void);
 /* pgring is shutting down: clients may be sent away. */
 void sim_client_expect_shutdown(void);
 /* The listening descriptor has been closed: who has not dialled yet is refused. */

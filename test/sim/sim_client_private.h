@@ -43,8 +43,16 @@ struct step {
 	bool is_eager;     /* its COPY data is on its way */
 	bool owes_sync;    /* READY: the Sync is sent once all before it is answered */
 	bool is_multi;
+	unsigned named; /* PARSE: number of the name that is to be kept; 0: none */
 	size_t request_bytes;
 };
+
+/* A named statement that the client has, and uses again. */
+struct kept_statement {
+	unsigned named;
+	struct sim_statement statement;
+};
+enum { CLIENT_KEPT = 16 };
 
 struct sim_client {
 	unsigned id;
@@ -62,6 +70,9 @@ struct sim_client {
 	bool holds;         /* nothing new before all is answered */
 	unsigned copy_rows; /* to be sent once asked for */
 	bool copy_fails, copy_syncs;
+	struct kept_statement kept[CLIENT_KEPT];
+	unsigned kept_count;
+	bool follows; /* its named statements follow it */
 	unsigned named_count,
 		name_set; /* named statements made; last application_name set by a statement */
 

@@ -131,6 +131,12 @@ static void plan_config(void)
 	general->connection_recovery = sim_percent(70) ? RECOVERY_RECOVER
 		: sim_percent(50)                      ? RECOVERY_ROLLBACK_ONLY
 						       : RECOVERY_DROP;
+	general->prepared_statements = sim_percent(20) ? PREPARED_DISABLED
+		: sim_percent(30)                      ? PREPARED_EXTENDED_ANONYMOUS
+						       : PREPARED_EXTENDED;
+	general->prepared_statements_limit = (int64_t)sim_between(1, 24);
+	general->prepared_statements_ttl_ms = plan_ms(30, 10, 3000, CONFIG_UNSET);
+	general->prepared_statements_ttl_jitter_ms = plan_ms(50, 0, 3000, 0);
 	general->shutdown_timeout_ms = plan_ms(60, 100, 5000, 20000);
 	if (!peaceful) {
 		general->client_login_timeout_ms = plan_ms(30, 300, 2000, 60000);
@@ -146,6 +152,8 @@ static void plan_clients(void)
 {
 	unsigned count = (unsigned)sim_between(1, sim_percent(70) ? 12 : 40);
 
+	if (run.config->general.prepared_statements != PREPARED_DISABLED)
+		sim_client_names_follow();
 	for (unsigned i = 0; i < count; i++)
 		sim_client_new((unsigned)sim_below(run.pool_count),
 			(unsigned)sim_between(0, sim_percent(80) ? 12 : 50), false,

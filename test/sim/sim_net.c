@@ -244,7 +244,7 @@ struct sim_conn *sim_net_dial(int listener)
 	struct sim_conn *conn;
 	unsigned queued = 0;
 
-	list_each (link, &socket->backlog)
+	list_each(link, &socket->backlog)
 		queued++;
 	if (queued >= NET_BACKLOG)
 		return NULL;

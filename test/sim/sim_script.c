@@ -146,9 +146,9 @@ static struct sim_statement script_statement(struct sim_client *client, enum sim
 		break;
 	}
 	if (sim_percent(10))
-		statement.pad = (unsigned)sim_below(sim_percent(60)   ? 600
-						    : sim_percent(80) ? 9000
-								      : 150000);
+		statement.pad = (unsigned)sim_below(sim_percent(60) ? 600
+				: sim_percent(80)                   ? 9000
+								    : 150000);
 	script_predict(client, verb);
 	return statement;
 }
@@ -334,9 +334,9 @@ static void batch_name(struct sim_client *client, const struct batch *batch, cha
 	sim_bytes_add_string(out, what == 'S' ? batch->name : batch->portal);
 	sim_bytes_end(out);
 	script_step(client,
-		type == 'C'   ? STEP_CLOSE
-		: what == 'S' ? STEP_DESCRIBE_STATEMENT
-			      : STEP_DESCRIBE_PORTAL,
+		type == 'C'           ? STEP_CLOSE
+			: what == 'S' ? STEP_DESCRIBE_STATEMENT
+				      : STEP_DESCRIBE_PORTAL,
 		&batch->statement);
 }
 
@@ -362,6 +362,33 @@ static void batch_execute(struct sim_client *client, const struct batch *batch)
 	} while (from < rows);
 }
 
+static void batch_set_name(struct sim_client *client, struct batch *batch, unsigned named)
+{
+	snprintf(batch->name, sizeof batch->name, "s%u_%u", client->id, named);
+}
+
+/* A batch that uses a statement of long ago, on whatever server it comes to. */
+static void script_batch_again(struct sim_client *client)
+{
+	unsigned i = (unsigned)sim_below(client->kept_count);
+	struct batch batch = {.statement = client->kept[i].statement};
+
+	batch.statement.seq = client->next_seq++;
+	script_predict(client, batch.statement.verb);
+	batch_set_name(client, &batch, client->kept[i].named);
+	if (sim_percent(30))
+		batch_name(client, &batch, 'D', 'S');
+	batch_bind(client, &batch, false);
+	client->steps[client->step_begin + client->step_count - 1].is_multi = true;
+	batch_execute(client, &batch);
+	if (sim_percent(20)) {
+		batch_name(client, &batch, 'C', 'S');
+		client->kept[i] = client->kept[--client->kept_count];
+	}
+	sim_bytes_message(&client->out, 'S');
+	script_end_unit(client, false);
+}
+
 static void script_batch(struct sim_client *client)
 {
 	bool in_session = client->pool->mode == POOL_SESSION;
@@ -371,17 +398,20 @@ static void script_batch(struct sim_client *client)
 	unsigned binds = is_refused ? 1 : (unsigned)sim_between(1, sim_percent(80) ? 1 : 3);
 	bool is_unknown =
 		!in_session && client->status == 'I' && client->units_open == 0 && sim_percent(4);
-	bool is_later = sim_percent(15);
+	bool is_later = sim_percent(15), closes = sim_percent(60), refuses_names;
 
-	if (sim_percent(in_session ? 30 : 3))
-		snprintf(
-			batch.name, sizeof batch.name, "s%u_%u", client->id, client->named_count++);
+	if (sim_percent(in_session || client->follows ? 30 : 3))
+		batch_set_name(client, &batch, ++client->named_count);
 	if (is_unknown)
-		batch.name[0] = '\0';
+		snprintf(batch.name, sizeof batch.name, "%s", client->follows ? "nobody" : "");
+	refuses_names = batch.name[0] && !in_session && !client->follows;
 	if (is_refused)
 		client->predicted = 'I';
 	if (!is_unknown)
-		batch_parse(client, &batch, is_refused || (batch.name[0] && !in_session));
+		batch_parse(client, &batch, is_refused || refuses_names);
+	if (!is_unknown && !closes && batch.name[0] && sim_sql_has_rows(batch.statement.verb))
+		client->steps[client->step_begin + client->step_count - 1].named =
+			client->named_count;
 	if (!is_unknown && sim_percent(30))
 		batch_name(client, &batch, 'D', 'S');
 	for (unsigned i = 0; i < binds; i++) {
@@ -400,9 +430,9 @@ static void script_batch(struct sim_client *client)
 		if (sim_percent(10))
 			sim_bytes_message(&client->out, 'H');
 	}
-	if (batch.name[0] && sim_percent(70))
+	if (batch.name[0] && closes)
 		batch_name(client, &batch, 'C', 'S');
-	if (is_unknown || (batch.name[0] && !in_session))
+	if (is_unknown || refuses_names)
 		client->predicted = client->predicted == 'T' ? 'E' : client->predicted;
 	sim_bytes_message(&client->out, is_later ? 'H' : 'S');
 	script_end_unit(client, is_later);
@@ -416,6 +446,8 @@ void sim_script_unit(struct sim_client *client)
 		client->predicted = client->status;
 	if (dice < 45)
 		script_query(client);
+	else if (dice < 88 && client->kept_count > 0 && sim_percent(40))
+		script_batch_again(client);
 	else if (dice < 88)
 		script_batch(client);
 	else if (dice < 97)

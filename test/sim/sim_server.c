@@ -34,9 +34,9 @@ void sim_server_begin(void)
 	for (int i = 0; i < SIM_SERVERS; i++) {
 		uint8_t salt[SECRET_SALT_BYTES];
 
-		gates[i].auth = sim_percent(50)   ? SERVER_TRUST
-				: sim_percent(50) ? SERVER_CLEARTEXT
-						  : SERVER_SCRAM;
+		gates[i].auth = sim_percent(50) ? SERVER_TRUST
+			: sim_percent(50)       ? SERVER_CLEARTEXT
+						: SERVER_SCRAM;
 		rand_secure(salt, sizeof salt);
 		CHECK(secret_derive_scram(SIM_SERVER_PASSWORD, strlen(SIM_SERVER_PASSWORD), salt,
 			      sizeof salt, SERVER_ITERATIONS, &gates[i].keys) == 0);
@@ -91,7 +91,7 @@ unsigned sim_server_sessions(void)
 
 struct sim_session *sim_server_session(unsigned i)
 {
-	list_each (link, &sessions)
+	list_each(link, &sessions)
 		if (i-- == 0)
 			return container_of(link, struct sim_session, link);
 	UNREACHABLE();
@@ -177,7 +177,7 @@ static void server_startup(struct sim_session *session, const uint8_t *body, siz
 	SIM_CHECK(startup_parse(body, len, &startup, &refusal) == 0,
 		"a malformed startup packet to a server");
 	if (startup.kind == STARTUP_CANCEL) {
-		list_each (link, &sessions) {
+		list_each(link, &sessions) {
 			struct sim_session *other = container_of(link, struct sim_session, link);
 
 			if (other->pid == startup.pid && startup.key_len == 4 &&
@@ -214,8 +214,8 @@ static void server_sasl_first(struct sim_session *session, const uint8_t *body, 
 	rand_secure(raw, sizeof raw);
 	scram_nonce_format(raw, nonce);
 	SIM_CHECK(password_message_read_sasl_initial(body, len, &initial) == 0 && initial.data &&
-			  scram_server_first(&session->scram, initial.data, initial.data_len,
-				  &server_gate(session)->keys, nonce, &reply) == 0,
+			scram_server_first(&session->scram, initial.data, initial.data_len,
+				&server_gate(session)->keys, nonce, &reply) == 0,
 		"session %u: a bad beginning of SCRAM", session->pid);
 	writer_init(&writer, message, sizeof message);
 	auth_request_write_sasl_continue(&writer, reply.text, reply.len);
@@ -232,8 +232,8 @@ static void server_sasl_final(struct sim_session *session, const uint8_t *body, 
 	size_t data_len;
 
 	SIM_CHECK(password_message_read_sasl(body, len, &data, &data_len) == 0 &&
-			  scram_server_final(&session->scram, data, data_len,
-				  &server_gate(session)->keys, 1, &reply) == 0,
+			scram_server_final(&session->scram, data, data_len,
+				&server_gate(session)->keys, 1, &reply) == 0,
 		"session %u: a bad proof of SCRAM", session->pid);
 	writer_init(&writer, message, sizeof message);
 	auth_request_write_sasl_final(&writer, reply.text, reply.len);
@@ -258,7 +258,7 @@ static bool server_message(struct sim_session *session)
 	if (session->in.len < len)
 		return false;
 	SIM_CHECK(session->state == SESSION_STARTUP || session->state == SESSION_READY ||
-			  at[0] == 'p',
+			at[0] == 'p',
 		"session %u: %c instead of a password", session->pid, at[0]);
 	switch (session->state) {
 	case SESSION_STARTUP:
@@ -296,7 +296,7 @@ enum { SERVER_IN_ENOUGH = 16 * 1024, SERVER_OUT_ENOUGH = 32 * 1024 };
 static bool server_may_read(const struct sim_session *session)
 {
 	return !sim_session_is_busy(session) && session->out.len < SERVER_OUT_ENOUGH &&
-	       !session->is_closing && !server_has_message(session);
+		!session->is_closing && !server_has_message(session);
 }
 
 static void server_read(struct sim_session *session)
@@ -337,7 +337,7 @@ bool sim_server_is_ready(const struct sim_session *session)
 	if (session->out.len >= SERVER_OUT_ENOUGH)
 		return false;
 	return sim_session_is_busy(session) || server_has_message(session) ||
-	       sim_conn_readable(session->conn) > 0 || sim_conn_is_ended(session->conn);
+		sim_conn_readable(session->conn) > 0 || sim_conn_is_ended(session->conn);
 }
 
 uint64_t sim_server_due_ns(const struct sim_session *session)
@@ -402,22 +402,22 @@ void sim_server_step(struct sim_session *session)
 	if (sim_session_is_busy(session))
 		sim_session_go_on(session);
 	else if (session->out.len < SERVER_OUT_ENOUGH && !server_message(session) &&
-		 sim_conn_is_ended(session->conn))
+		sim_conn_is_ended(session->conn))
 		server_end(session, false, "the pooler has closed it");
 }
 
 void sim_server_check_idle(void)
 {
-	list_each (link, &sessions) {
+	list_each(link, &sessions) {
 		struct sim_session *session = container_of(link, struct sim_session, link);
 
 		SIM_CHECK(session->state == SESSION_READY && !sim_session_is_busy(session) &&
-				  session->in.len == 0 && session->out.len == 0,
+				session->in.len == 0 && session->out.len == 0,
 			"session %u is busy although all clients are gone", session->pid);
 		SIM_CHECK(session->status == 'I' && session->owner == 0,
 			"session %u is left in a transaction of C%u", session->pid, session->owner);
 		SIM_CHECK(session->batch_owner == 0 && !session->is_skipping &&
-				  !session->is_copying_in,
+				!session->is_copying_in,
 			"session %u is left out of step", session->pid);
 		SIM_CHECK(session->dirty_owner == 0, "session %u is left with the settings of C%u",
 			session->pid, session->dirty_owner);

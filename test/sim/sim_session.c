@@ -321,17 +321,16 @@ static void session_produce(struct sim_session *session)
 	if (now->verb == SIM_COPY_OUT)
 		sim_bytes_message(&session->out, 'c');
 	session_complete(session, sim_sql_tag(now->verb),
-		now->verb == SIM_SHOW
-			? -1
-			: (long)session->next_row -
-				  (session->portal ? (long)session->portal->next_row : 0));
+		now->verb == SIM_SHOW ? -1
+				      : (long)session->next_row -
+				(session->portal ? (long)session->portal->next_row : 0));
 	session_done(session);
 }
 
 bool sim_session_is_busy(const struct sim_session *session)
 {
 	return session->is_sleeping || session->is_producing ||
-	       session->busy_until_ns > sim_now_ns();
+		session->busy_until_ns > sim_now_ns();
 }
 
 void sim_session_go_on(struct sim_session *session)
@@ -545,6 +544,12 @@ static struct session_portal *session_portal(
 	return NULL;
 }
 
+/* A name that pgring gives. */
+static bool session_name_is_shared(const char *name)
+{
+	return strncmp(name, "pgring_", 7) == 0;
+}
+
 static void session_parse(struct sim_session *session, struct reader *reader)
 {
 	const char *name = reader_cstring(reader), *text = reader_cstring(reader);
@@ -564,10 +569,20 @@ static void session_parse(struct sim_session *session, struct reader *reader)
 	session->batch_owner = statement.client;
 	if (session->status == 'E' && statement.verb != SIM_COMMIT &&
 		statement.verb != SIM_ROLLBACK) {
-		session_fail_tagged(session, &statement, "25P02", "current transaction is aborted");
+		if (session_name_is_shared(name)) /* the tag may be of another request */
+			session_fail(session, "25P02", "current transaction is aborted");
+		else
+			session_fail_tagged(
+				session, &statement, "25P02", "current transaction is aborted");
 		return;
 	}
 	prepared = session_prepared(session, name, true);
+	if (session_name_is_shared(name)) {
+		SIM_CHECK(prepared && !prepared->is_set,
+			"session %u: C%u parses what is there, or too much", session->pid,
+			statement.client);
+		sim_reached(REACH_NAMED_INJECTED);
+	}
 	if (!prepared || (*name && prepared->is_set)) {
 		session_fail_tagged(
 			session, &statement, "42P05", "prepared statement already exists");
@@ -575,7 +590,7 @@ static void session_parse(struct sim_session *session, struct reader *reader)
 	}
 	*prepared = (struct session_prepared){.is_set = true, .statement = statement};
 	snprintf(prepared->name, sizeof prepared->name, "%s", name);
-	if (*name)
+	if (*name && !session_name_is_shared(name))
 		session_dirty(session, statement.client);
 	sim_bytes_message(&session->out, '1');
 }
@@ -595,8 +610,8 @@ static void session_bind(struct sim_session *session, struct reader *reader)
 	len = reader_i32(reader);
 	value = len >= 0 ? reader_bytes(reader, (size_t)len) : NULL;
 	SIM_CHECK(name && from && formats == 0 && count == 1 && value &&
-			  sim_sql_parse_tag((const char *)value, (size_t)len, &client, &seq) &&
-			  reader_u16(reader) == 0,
+			sim_sql_parse_tag((const char *)value, (size_t)len, &client, &seq) &&
+			reader_u16(reader) == 0,
 		"a garbled Bind");
 	session_judge(session, client, seq);
 	session->batch_owner = client;
@@ -610,8 +625,9 @@ static void session_bind(struct sim_session *session, struct reader *reader)
 		prepared->statement.client, session->pid);
 	if (session->status == 'E' && prepared->statement.verb != SIM_COMMIT &&
 		prepared->statement.verb != SIM_ROLLBACK) {
-		session_fail_tagged(
-			session, &prepared->statement, "25P02", "current transaction is aborted");
+		session_fail_tagged(session,
+			&(struct sim_statement){.client = client, .seq = seq}, "25P02",
+			"current transaction is aborted");
 		return;
 	}
 	portal = session_portal(session, name, true);
@@ -676,6 +692,8 @@ static void session_close(struct sim_session *session, struct reader *reader)
 		what == 'S' ? session_prepared(session, name, false) : NULL;
 	struct session_portal *portal = what == 'P' ? session_portal(session, name, false) : NULL;
 
+	if (prepared && session_name_is_shared(name))
+		sim_reached(REACH_NAMED_EVICTED);
 	if (prepared)
 		prepared->is_set = false;
 	if (portal)

@@ -64,7 +64,7 @@ static bool sql_word(const char **at, const char *end, const char *word)
 static bool sql_tag(const char **at, const char *end, unsigned *ret_client, unsigned *ret_seq)
 {
 	return sql_word(at, end, "C") && sql_number(at, end, ret_client) &&
-	       sql_word(at, end, ".") && sql_number(at, end, ret_seq);
+		sql_word(at, end, ".") && sql_number(at, end, ret_seq);
 }
 
 bool sim_sql_parse_tag(const char *text, size_t len, unsigned *ret_client, unsigned *ret_seq)

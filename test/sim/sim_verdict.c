@@ -243,8 +243,9 @@ static void verdict_row(
 		"a row before its description");
 	if (step->statement.verb == SIM_SHOW) {
 		verdict_show(client, step, at, n);
-	} else if (n != step->statement.b || !sim_sql_row_is(at, n, client->id, step->statement.seq,
-						     step->first_row + step->rows)) {
+	} else if (n != step->statement.b ||
+		!sim_sql_row_is(
+			at, n, client->id, step->statement.seq, step->first_row + step->rows)) {
 		sim_fail("C%u.%u gets a foreign row %u: %.*s", client->id, step->statement.seq,
 			step->rows, (int)(n < 60 ? n : 60), (const char *)at);
 	}
@@ -313,7 +314,7 @@ static void verdict_complete(
 		sim_reached(REACH_COPY_OUT);
 	else
 		sim_reached(step->kind == STEP_EXECUTE ? REACH_BATCH
-			    : step->is_multi           ? REACH_MULTI_QUERY
+				: step->is_multi       ? REACH_MULTI_QUERY
 						       : REACH_QUERY);
 	if (step->request_bytes > 64 * 1024)
 		sim_reached(REACH_LARGE_REQUEST);
@@ -423,9 +424,14 @@ static void verdict_answer(
 	case '1':
 		if (step->is_multi)
 			sim_reached(REACH_NAMED_STATEMENT);
+		if (step->named && client->kept_count < CLIENT_KEPT)
+			client->kept[client->kept_count++] =
+				(struct kept_statement){step->named, step->statement};
 		verdict_expect(client, step, STEP_PARSE, type);
 		return;
 	case '2':
+		if (step->is_multi && client->pool->mode != POOL_SESSION)
+			sim_reached(REACH_NAMED_AGAIN);
 		verdict_expect(client, step, STEP_BIND, type);
 		return;
 	case '3':
@@ -433,8 +439,9 @@ static void verdict_answer(
 		return;
 	case 'V':
 		VERDICT(client,
-			len > 4 && sim_sql_row_is(
-					   body + 4, len - 4, client->id, step->statement.seq, 0),
+			len > 4 &&
+				sim_sql_row_is(
+					body + 4, len - 4, client->id, step->statement.seq, 0),
 			"a foreign result of a function");
 		sim_reached(REACH_FUNCTION_CALL);
 		verdict_expect(client, step, STEP_FUNCTION, type);
@@ -487,6 +494,6 @@ void sim_verdict_ended(struct sim_client *client)
 	if (client->in.len > 0)
 		sim_reached(REACH_CUT_SHORT);
 	else if (!is_cut && !client->is_slow && !has_stood_still && !client->babbles &&
-		 !sim_client_expects_shutdown())
+		!sim_client_expects_shutdown())
 		sim_fail("C%u: its connection ends without a word", client->id);
 }

@@ -92,7 +92,7 @@ def extended(sql, values=(), **how):
 
 class Dialogue:
     """modes: pool modes in which it must be the same as without a pooler.
-    compare: exact; sqlstate (errors by severity and SQLSTATE only); refusal (the same, or the pooler answers FATAL 08P01 and closes
+    compare: exact; text (errors by severity, SQLSTATE, message and position); sqlstate (errors by severity and SQLSTATE only); refusal (the same, or the pooler answers FATAL 08P01 and closes
     somewhere on the way); violation (the pooler must do that where PostgreSQL closes, with or without a word).
     pieces: may be cut anywhere. bulk: compare long runs of rows by their hash. split: try every cut (it must not write).
     slow: takes more than a second or two."""
@@ -324,17 +324,55 @@ dialogue("extended_sql_cursor", ask("BEGIN"), send(extended("DECLARE c CURSOR FO
 dialogue("extended_vacuum_in_a_pipeline", send(extended("VACUUM pairs"), SYNC), ready(), send(extended("SELECT 1"), extended("VACUUM pairs"), SYNC), ready())
 dialogue("extended_set_local", ask("BEGIN"), send(extended("SET LOCAL DateStyle = 'German'"), extended("SELECT '2020-01-02'::date"), SYNC), ready(), send(extended("ROLLBACK"), SYNC), ready(), modes=NO_STATEMENT)
 
+# ---- named statements ------------------------------------------------------------------------------------------------
+
+dialogue("named_unknown", send(bind(name="nobody"), execute(), SYNC), ready(), send(describe_statement("nobody"), SYNC), ready(), send(close_statement("nobody"), SYNC), ready(), ask("SELECT 1"))
+dialogue("named_unknown_in_a_pipeline", send(extended("SELECT 1"), bind(name="nobody"), execute(), extended("SELECT 'skipped'"), SYNC, extended("SELECT 2"), SYNC), ready(2))
+dialogue("named_unknown_like_ours", send(bind(name="pgring_"), SYNC), ready(), send(describe_statement("pgring_" + 32 * "0"), SYNC), ready(), send(close_statement("pgring_" + 32 * "0"), SYNC), ready(), compare="sqlstate")
+dialogue("named_like_ours", send(parse("SELECT 1", "pgring_"), bind(name="pgring_"), execute(), SYNC), ready(), send(bind(name="pgring_"), execute(), close_statement("pgring_"), bind(name="pgring_"), SYNC), ready(), compare="sqlstate")
+dialogue("named_parse_fails_and_leaves_its_name", send(parse("SELEC 1", "s"), SYNC), ready(), send(bind(name="s"), SYNC), ready(), send(parse("SELEC 2", "s"), SYNC), ready(), send(parse("SELECT 3", "s"), bind(name="s"), execute(), SYNC), ready(),
+    send(bind(name="s"), execute(), SYNC), ready())
+dialogue("named_parse_fails_in_a_pipeline", send(parse("SELECT nothing", "s"), bind(name="s"), execute(), SYNC, bind(name="s"), execute(), SYNC, parse("SELECT 1", "s"), bind(name="s"), execute(), SYNC), ready(3), compare="text")
+dialogue("named_parse_skipped", send(extended("SELECT 1/0"), parse("SELECT 1", "s"), SYNC), ready(), send(bind(name="s"), SYNC), ready(), send(parse("SELECT 2", "s"), bind(name="s"), execute(), SYNC), ready())
+dialogue("named_parse_skipped_late", send(parse("SELEC"), FLUSH), until(b"E"), send(parse("SELECT 1", "s"), FLUSH), send(SYNC), ready(), send(bind(name="s"), SYNC), ready(), send(parse("SELECT 1", "s"), bind(name="s"), execute(), SYNC), ready())
+dialogue("named_same_text_skipped", send(parse("SELECT 1", "a"), SYNC), ready(), send(extended("SELECT 1/0"), parse("SELECT 1", "b"), SYNC), ready(), send(parse("SELECT 1", "b"), bind(name="a"), execute(), bind(name="b"), execute(), SYNC), ready())
+dialogue("named_twice_in_a_pipeline", send(parse("SELECT 1", "s"), parse("SELECT 2", "s"), parse("SELECT 3", "t"), SYNC, bind(name="s"), execute(), SYNC, bind(name="t"), SYNC), ready(3), compare="text")
+dialogue("named_twice_with_a_bad_text", send(parse("SELECT 1", "s"), SYNC), ready(), send(parse("SELEC", "s"), SYNC), ready(), send(parse("SELECT nothing", "s"), SYNC), ready(), send(bind(name="s"), execute(), SYNC), ready(), compare="text")
+dialogue("named_close_and_parse_again", send(parse("SELECT 1", "s"), close_statement("s"), parse("SELECT 2", "s"), bind(name="s"), execute(), close_statement("s"), SYNC), ready(), send(bind(name="s"), SYNC), ready())
+dialogue("named_close_skipped", send(parse("SELECT 1", "s"), SYNC), ready(), send(extended("SELECT 1/0"), close_statement("s"), SYNC), ready(), send(bind(name="s"), execute(), SYNC), ready())
+dialogue("named_close_one_of_two", send(parse("SELECT 1", "a"), parse("SELECT 1", "b"), close_statement("a"), bind(name="b"), execute(), bind(name="a"), SYNC), ready(), send(bind(name="b"), execute(), SYNC), ready())
+dialogue("named_in_a_failed_transaction", ask("BEGIN"), send(parse("SELECT 1", "s"), parse("ROLLBACK", "r"), extended("SELECT 1/0"), SYNC), ready(), send(parse("SELECT 2", "t"), SYNC), ready(), send(bind(name="s"), SYNC), ready(),
+    send(bind(name="nobody"), SYNC), ready(), send(describe_statement("s"), SYNC), ready(), send(parse("SELECT 2", "s"), SYNC), ready(), send(close_statement("s"), SYNC), ready(), send(bind(name="r"), execute(), SYNC), ready(),
+    send(bind(name="s"), SYNC), ready(), send(bind(name="t"), SYNC), ready(), modes=NO_STATEMENT)
+dialogue("named_outlives_a_rollback", ask("BEGIN"), send(parse("SELECT 1", "s"), SYNC), ready(), ask("ROLLBACK"), send(bind(name="s"), execute(), SYNC), ready(), modes=NO_STATEMENT)
+dialogue("named_types", send(parse("SELECT $1, $2", "s", [23, 25]), parse("SELECT $1, $2", "t", [25, 23]), describe_statement("s"), describe_statement("t"), bind(["1", "2"], name="s"), execute(), bind(["x", "2"], name="t"), execute(), SYNC), ready())
+dialogue("named_long_name", send(parse("SELECT 1", "s" * 63), bind(name="s" * 63), execute(), parse("SELECT 2", "s" * 70), SYNC), ready(), send(bind(name="s" * 80), execute(), close_statement("s" * 64), bind(name="s" * 63), SYNC), ready(), compare="sqlstate")
+dialogue("named_portals_of_it", ask("BEGIN"), send(parse("SELECT g FROM generate_series(1, 4) g", "s"), bind(name="s", portal="p"), bind(name="s", portal="q"), execute("p", 2), execute("q", 1), close_statement("s"), execute("p", 2), SYNC), ready(),
+    send(parse("SELECT g FROM generate_series(1, 4) g", "s"), execute("q", 2), SYNC), ready(), ask("COMMIT"), modes=NO_STATEMENT)
+dialogue("named_empty", send(parse("", "s"), describe_statement("s"), bind(name="s"), execute(), SYNC), ready())
+dialogue("named_malformed", send(message(b"P", b"s\0SELECT 1"), SYNC), ready(), send(message(b"P", b"s\0SELECT 1\0\0\1\0\0"), SYNC), ready(), send(message(b"P", b"s\0SELECT 1\0\0\0extra"), SYNC), ready(), send(bind(name="s"), SYNC), ready(), compare="sqlstate")
+dialogue("named_large", send(parse("SELECT length('%s')" % ("x" * 300000), "s"), SYNC), ready(), send(bind(name="s"), execute(), SYNC), ready())
+dialogue("named_deallocate_all", send(parse("SELECT 1", "s"), parse("SELECT 2"), SYNC), ready(), ask("DEALLOCATE ALL"), send(bind(name="s"), SYNC), ready(), send(parse("SELECT 3", "s"), bind(name="s"), execute(), SYNC), ready(), compare="text")
+dialogue("named_deallocate_all_extended", send(parse("SELECT 1", "s"), extended("DEALLOCATE ALL"), parse("SELECT 2", "s"), bind(name="s"), execute(), SYNC), ready(), send(bind(name="s"), execute(), SYNC), ready(), compare="text")
+dialogue("named_discard_all", send(parse("SELECT 1", "s"), SYNC), ready(), ask("DISCARD ALL"), send(bind(name="s"), SYNC), ready(), send(parse("SELECT 3", "s"), bind(name="s"), execute(), SYNC), ready(), compare="text")
+dialogue("named_after_a_change_of_the_table", ask("CREATE TABLE t AS SELECT 1 AS a"), send(parse("SELECT * FROM t", "s"), bind(name="s"), execute(), SYNC), ready(), ask("ALTER TABLE t ADD b text"), send(parse("SELECT * FROM t", "s2"), bind(name="s2"), execute(), SYNC), ready(),
+    ask("DROP TABLE t"), send(parse("SELECT * FROM t", "s3"), SYNC), ready(), send(bind(name="s2"), execute(), SYNC), ready())
+dialogue("unnamed_destroyed_by_a_query", send(parse("SELECT 1"), SYNC), ready(), ask("SELECT 2"), send(bind(), SYNC), ready(), compare="text")
+dialogue("unnamed_parse_fails", send(parse("SELECT 1"), SYNC), ready(), send(parse("SELEC"), SYNC), ready(), send(bind(), SYNC), ready(), compare="text")
+dialogue("unnamed_parse_skipped", send(parse("SELECT 1"), SYNC), ready(), send(bind(name="nobody"), parse("SELECT 2"), SYNC), ready(), send(bind(), execute(), SYNC), ready())
+dialogue("unnamed_closed", send(parse("SELECT 1"), SYNC), ready(), send(close_statement(), SYNC), ready(), send(bind(), SYNC), ready(), compare="text")
+
 # ---- what only a session keeps -------------------------------------------------------------------------------------
 
 dialogue("named_statement", send(parse("SELECT $1::int + 1", "s"), describe_statement("s"), SYNC), ready(), send(bind(["1"], name="s"), execute(), SYNC), ready(), send(bind(["2"], name="s"), execute(), close_statement("s"), SYNC), ready(),
-    send(bind(["3"], name="s"), execute(), SYNC), ready(), modes=ONLY_SESSION)
-dialogue("named_statement_twice", send(parse("SELECT 1", "s"), SYNC), ready(), send(parse("SELECT 2", "s"), SYNC), ready(), send(bind(name="s"), execute(), SYNC), ready(), modes=ONLY_SESSION)
-dialogue("named_statement_survives_error", send(parse("SELECT 1", "s"), extended("SELECT 1/0"), SYNC), ready(), send(bind(name="s"), execute(), SYNC), ready(), modes=ONLY_SESSION)
+    send(bind(["3"], name="s"), execute(), SYNC), ready())
+dialogue("named_statement_twice", send(parse("SELECT 1", "s"), SYNC), ready(), send(parse("SELECT 2", "s"), SYNC), ready(), send(bind(name="s"), execute(), SYNC), ready(), compare="text")
+dialogue("named_statement_survives_error", send(parse("SELECT 1", "s"), extended("SELECT 1/0"), SYNC), ready(), send(bind(name="s"), execute(), SYNC), ready())
 dialogue("named_statement_and_sql", ask("PREPARE p (int) AS SELECT $1 * 2", "EXECUTE p (21)"), send(bind(["4"], name="p"), execute(), SYNC), ready(), send(parse("SELECT 'q'", "q"), SYNC), ready(), ask("EXECUTE q", "DEALLOCATE p", "EXECUTE p (1)",
     "DEALLOCATE ALL", "EXECUTE q"), modes=ONLY_SESSION)
 dialogue("named_statement_result_type_changes", ask("CREATE TEMP TABLE t AS SELECT 1 AS a"), send(parse("SELECT * FROM t", "s"), bind(name="s"), execute(), SYNC), ready(), ask("ALTER TABLE t ALTER a TYPE text"), send(bind(name="s"), execute(), SYNC), ready(),
     ask("DROP TABLE t"), modes=ONLY_SESSION)
-dialogue("named_100_statements", send(*(parse("SELECT %d" % i, "s%d" % i) for i in range(100)), SYNC), ready(), send(*(bind(name="s%d" % i) + execute() for i in range(99, -1, -1)), SYNC), ready(), modes=ONLY_SESSION)
+dialogue("named_100_statements", send(*(parse("SELECT %d" % i, "s%d" % i) for i in range(100)), SYNC), ready(), send(*(bind(name="s%d" % i) + execute() for i in range(99, -1, -1)), SYNC), ready())
 dialogue("discard_all", ask("CREATE TEMP TABLE t (a int)", "SET work_mem = '77kB'", "DISCARD ALL", "SHOW work_mem", "SELECT * FROM t", "DISCARD PLANS", "DISCARD TEMP"), modes=ONLY_SESSION)
 dialogue("temp_table_stays", ask("CREATE TEMP TABLE t (a int)", "INSERT INTO t VALUES (1)", "SELECT * FROM t"), modes=ONLY_SESSION)
 dialogue("set_stays", ask("SET work_mem = '77kB'", "SHOW work_mem", "SET search_path = pg_catalog", "SHOW search_path", "RESET ALL", "SHOW work_mem"), modes=ONLY_SESSION)

@@ -126,7 +126,10 @@ def comparable(dialogue, messages, known):
         for i, (kind, body) in enumerate(out):
             if kind in (b"E", b"N"):
                 fields = wireclient.error_fields(body)
-                out[i] = kind, ("S%s\0C%s\0\0" % (fields.get("V", fields.get("S")), fields.get("C"))).encode()
+                out[i] = kind, ("S%s\0C%s\0" % (fields.get("V", fields.get("S")), fields.get("C"))).encode()
+                if dialogue.compare == "text":
+                    out[i] = kind, out[i][1] + ("M%s\0P%s\0" % (fields.get("M"), fields.get("P"))).encode()
+                out[i] = kind, out[i][1] + b"\0"
     return out
 
 

@@ -538,8 +538,8 @@ def test_parameter_changed_by_the_administrator(pooler, postgres):
 @pytest.mark.pgring_only
 @pytest.mark.parametrize("mode", ("transaction", "statement"))
 def test_named_statements_are_refused(pooler, mode):
-    """Until they follow the client from server to server they are refused, not answered wrongly."""
-    one = pooler(pooler_mode=mode, default_pool_size=1)
+    """Where they may not follow the client from server to server they are refused, not answered wrongly."""
+    one = pooler(pooler_mode=mode, default_pool_size=1, prepared_statements="disabled")
     wire = one.connect()
     for _ in range(3):
         wire.send(parse("SELECT 1", "name") + bind(name="name") + execute() + query("SELECT 'skipped'") + SYNC)
@@ -556,7 +556,7 @@ def test_named_statements_are_refused(pooler, mode):
 @pytest.mark.pgring_only
 def test_named_statements_are_refused_in_a_pipeline(pooler):
     """What was sent before keeps its answers, what follows until Sync is skipped, and the order holds."""
-    one = pooler(default_pool_size=1)
+    one = pooler(default_pool_size=1, prepared_statements="disabled")
     wire = one.connect()
     wire.send(query("SELECT 1") + parse("SELECT 2") + bind() + execute() + parse("SELECT 3", "name") + execute() + SYNC + query("SELECT 4"))
     kinds = [kind for kind, _ in wire.read_ready(3)]
@@ -565,7 +565,7 @@ def test_named_statements_are_refused_in_a_pipeline(pooler):
 
 @pytest.mark.pgring_only
 def test_named_statements_are_refused_in_a_transaction(pooler):
-    one = pooler(default_pool_size=1)
+    one = pooler(default_pool_size=1, prepared_statements="disabled")
     wire = one.connect()
     wire.ask("BEGIN; INSERT INTO lines (line) VALUES ('x')")
     wire.send(parse("SELECT 1", "name") + SYNC)

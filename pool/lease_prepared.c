@@ -1,0 +1,393 @@
+/* Prepared statements that follow their client from server to server.
+ *
+ * A client's Parse always reaches a server, as on PostgreSQL: it fails where it must, and what it prepares is as new as the
+ * catalog. Only its name is another: the statement's key, so that a server has each statement once, whoever prepared it. What a
+ * client uses on a server that lacks it, or has it from before the client prepared it, is parsed there first, in the same send.
+ */
+#include "pool/lease.h"
+
+#include "core/clock.h"
+#include "core/config.h"
+#include "pool/pool.h"
+#include "protocol/frame.h"
+
+#include <string.h>
+
+bool lease_follows(const struct core *core, const struct lease *lease)
+{
+	return core->pools->config->general.prepared_statements != PREPARED_DISABLED &&
+		!lease->keeps;
+}
+
+uint64_t lease_context(struct core *core, const struct lease *lease)
+{
+	return settings_context(lease->settings, core->pools->statements.key);
+}
+
+/* ---- what is sent ---- */
+
+static void lease_send_close(
+	struct core *core, struct server *server, struct hash key, unsigned flags)
+{
+	uint8_t message[FRAME_HEAD + 1 + STATEMENT_NAME_BYTES];
+
+	frame_write(message, CLIENT_CLOSE, 1 + STATEMENT_NAME_BYTES);
+	message[FRAME_HEAD] = 'S';
+	statement_name(key, (char *)message + FRAME_HEAD + 1);
+	stream_send(core, server->stream, message, sizeof message);
+	pending_push(&server->pending, PENDING_CLOSE, PENDING_INJECTED | flags);
+}
+
+/* `name` without a length has no NUL inside: the unnamed statement's is "". */
+static void lease_send_parse(struct core *core, struct server *server,
+	const struct statement *statement, const char *name)
+{
+	size_t len = strlen(name) + 1;
+	uint8_t head[FRAME_HEAD];
+
+	frame_write(head, CLIENT_PARSE, (uint32_t)(len + statement->len));
+	stream_send(core, server->stream, head, sizeof head);
+	stream_send(core, server->stream, name, len);
+	stream_send(core, server->stream, statement->body, statement->len);
+	core_count(core, METRIC_prepared_injected);
+}
+
+/* Closes what was used least, so that one more has a place. What an error took out of the books may have made them too full. */
+static void lease_make_room(struct core *core, struct server *server)
+{
+	int64_t limit = core->pools->config->general.prepared_statements_limit;
+	struct prepared *prepared = &server->prepared;
+
+	if (limit == CONFIG_UNLIMITED)
+		return;
+	for (unsigned n = 0; n < 4 && prepared->count > 0 && prepared->count >= limit; n++) {
+		struct prepared_entry *oldest = prepared_oldest(prepared);
+		struct prepared_record record = {
+			.op = PREPARED_EVICT, .key = oldest->key, .batch = server->pending.batch};
+
+		prepared_evict(prepared, oldest);
+		oldest->batch = record.batch;
+		lease_send_close(core, server, record.key, PENDING_TRACKED);
+		prepared_log(prepared, &record);
+		core_count(core, METRIC_prepared_evictions);
+	}
+}
+
+static uint64_t lease_expiry(struct core *core)
+{
+	const struct config_general *general = &core->pools->config->general;
+	int64_t ttl = general->prepared_statements_ttl_ms,
+		jitter = general->prepared_statements_ttl_jitter_ms;
+
+	if (ttl == CONFIG_UNSET || ttl == CONFIG_UNLIMITED ||
+		ttl > INT64_MAX / 4 / (int64_t)NS_PER_MS)
+		return UINT64_MAX;
+	if (jitter > ttl)
+		jitter = ttl;
+	if (jitter > 0)
+		ttl += (int64_t)rand_below(&core->rand, (uint64_t)jitter + 1) - jitter / 2;
+	return core->now_ns + (uint64_t)ttl * NS_PER_MS;
+}
+
+/* A Parse of that key is about to be sent: notes it, and closes what the server may have under that name. */
+static void lease_note_parse(struct core *core, struct server *server, struct hash key)
+{
+	struct prepared *prepared = &server->prepared;
+	struct prepared_entry *entry = prepared_find(prepared, key);
+
+	if (entry) {
+		prepared_touch(prepared, entry);
+		lease_send_close(core, server, key, 0);
+	} else {
+		lease_make_room(core, server);
+		entry = prepared_add(prepared, key);
+	}
+	entry->parsed_ns = core->now_ns;
+	entry->expires_ns = lease_expiry(core);
+	entry->batch = server->pending.batch;
+	if (server->is_altered != entry->is_altered) {
+		prepared->altered += server->is_altered ? 1 : UINT32_MAX;
+		entry->is_altered = server->is_altered;
+	}
+}
+
+/* Whether it is there for certain, and not from before `since_ns`. A Parse of an earlier batch may have been skipped. */
+static bool lease_is_good(struct core *core, const struct server *server,
+	const struct prepared_entry *entry, uint64_t since_ns)
+{
+	return entry->parsed_ns > 0 && entry->parsed_ns >= since_ns &&
+		entry->expires_ns > core->now_ns &&
+		(entry->batch == 0 || entry->batch == server->pending.batch);
+}
+
+void lease_prepare(
+	struct core *core, struct lease *lease, struct statement *statement, uint64_t since_ns)
+{
+	struct server *server = lease->server;
+	struct prepared_entry *entry = prepared_find(&server->prepared, statement->key);
+	struct prepared_record record = {
+		.op = PREPARED_INJECT, .key = statement->key, .batch = server->pending.batch};
+	char name[STATEMENT_NAME_BYTES];
+
+	if (likely(entry && lease_is_good(core, server, entry, since_ns))) {
+		prepared_touch(&server->prepared, entry);
+		return;
+	}
+	lease_note_parse(core, server, statement->key);
+	statement_name(statement->key, name);
+	lease_send_parse(core, server, statement, name);
+	pending_push(&server->pending, PENDING_PARSE, PENDING_INJECTED | PENDING_TRACKED);
+	prepared_log(&server->prepared, &record);
+}
+
+void lease_prepare_unnamed(struct core *core, struct lease *lease)
+{
+	lease_send_parse(core, lease->server, lease->names.unnamed, "");
+	pending_push(&lease->server->pending, PENDING_PARSE, PENDING_INJECTED);
+	lease->knows_unnamed = true;
+}
+
+void lease_note_named(struct core *core, struct lease *lease, struct name *name)
+{
+	struct prepared_record record = {
+		.op = PREPARED_PARSE,
+		.key = name->statement->key,
+		.name_hash = name->hash,
+		.name_serial = name->serial,
+		.batch = lease->server->pending.batch,
+	};
+
+	lease_note_parse(core, lease->server, record.key);
+	lease_note(core, lease, PENDING_PARSE, PENDING_TRACKED);
+	prepared_log(&lease->server->prepared, &record);
+	name->parsed_ns = core->now_ns;
+	name->batch = record.batch;
+}
+
+void lease_note_unnamed(struct core *core, struct lease *lease, struct statement *statement)
+{
+	struct names *names = &lease->names;
+	struct prepared_record record = {
+		.op = PREPARED_UNNAMED,
+		.statement = names->unnamed,
+		.name_serial = ++names->unnamed_serial,
+		.batch = lease->server->pending.batch,
+	};
+
+	names->unnamed = statement; /* the one before moved into the record */
+	names->unnamed_batch = record.batch;
+	lease->knows_unnamed = true;
+	lease_note(core, lease, PENDING_PARSE, PENDING_TRACKED);
+	prepared_log(&lease->server->prepared, &record);
+}
+
+bool lease_note_anonymous(struct core *core, struct lease *lease, struct statement *statement)
+{
+	struct names *names = &lease->names;
+	struct prepared *prepared = &lease->server->prepared;
+	struct prepared_entry *entry = prepared_find(prepared, statement->key);
+	bool is_there =
+		entry && lease_is_good(core, lease->server, entry, lease->pool->stale_ns + 1);
+	struct prepared_record record = {
+		.op = PREPARED_UNNAMED,
+		.statement = names->unnamed,
+		.name_serial = ++names->unnamed_serial,
+		.batch = lease->server->pending.batch,
+	};
+
+	names->unnamed = statement;
+	names->unnamed_batch = record.batch;
+	if (is_there) {
+		prepared_touch(prepared, entry);
+		lease_note(core, lease, PENDING_CLOSE, PENDING_AS_PARSE | PENDING_TRACKED);
+	} else {
+		record.key = statement->key;
+		lease_note_parse(core, lease->server, statement->key);
+		lease_note(core, lease, PENDING_PARSE, PENDING_TRACKED);
+	}
+	prepared_log(prepared, &record);
+	return is_there;
+}
+
+void lease_note_closing(struct core *core, struct lease *lease, struct name *name)
+{
+	struct prepared_record record = {
+		.op = PREPARED_CLOSE,
+		.name_hash = name->hash,
+		.name_serial = name->serial,
+		.batch = lease->server->pending.batch,
+	};
+
+	name->is_closing = true;
+	name->batch = record.batch;
+	lease_note(core, lease, PENDING_CLOSE, PENDING_TRACKED);
+	prepared_log(&lease->server->prepared, &record);
+}
+
+/* ---- what came of it ---- */
+
+static struct name *lease_recorded_name(struct server *server, const struct prepared_record *record)
+{
+	return server->lease
+		? names_find_serial(&server->lease->names, record->name_hash, record->name_serial)
+		: NULL;
+}
+
+void lease_try_parse(struct core *core, struct lease *lease, const void *body, size_t len)
+{
+	static const uint8_t close[] = {
+		CLIENT_CLOSE, 0, 0, 0, 13, 'S', 'p', 'g', 'r', 'i', 'n', 'g', '_', 0};
+	struct server *server = lease->server;
+	uint8_t head[FRAME_HEAD];
+
+	stream_send(core, server->stream, close, sizeof close);
+	pending_push(&server->pending, PENDING_CLOSE, PENDING_INJECTED);
+	frame_write(head, CLIENT_PARSE, (uint32_t)(STATEMENT_NAME_PREFIX + 1 + len));
+	stream_send(core, server->stream, head, sizeof head);
+	stream_send(core, server->stream, statement_name_prefix, STATEMENT_NAME_PREFIX + 1);
+	stream_send(core, server->stream, body, len);
+	pending_push(&server->pending, PENDING_PARSE, PENDING_INJECTED);
+}
+
+void lease_refuse_duplicate(struct core *core, struct lease *lease, const struct name *name)
+{
+	struct prepared_record record = {
+		.op = PREPARED_DUPLICATE, .name_hash = name->hash, .name_serial = name->serial};
+
+	if (pending_empty(&lease->server->pending))
+		lease->request_ns = core->now_ns;
+	lease_send_failing(core, lease->server, PENDING_PARSE,
+		PENDING_REFUSED | PENDING_TRACKED | REFUSAL_DUPLICATE << PENDING_REASON_SHIFT);
+	prepared_log(&lease->server->prepared, &record);
+}
+
+void lease_prepared_done(struct core *core, struct server *server)
+{
+	struct prepared_record record = prepared_log_pop(&server->prepared);
+	struct prepared_entry *entry = prepared_find(&server->prepared, record.key);
+	struct names *names = server->lease ? &server->lease->names : NULL;
+	struct name *name;
+
+	if (entry && entry->batch == record.batch)
+		entry->batch = 0;
+	switch ((enum prepared_op)record.op) {
+	case PREPARED_PARSE:
+		if ((name = lease_recorded_name(server, &record)) && !name->is_closing)
+			name->batch = 0;
+		return;
+	case PREPARED_EVICT:
+		if (entry && entry->state == PREPARED_EVICTED && entry->batch == 0)
+			prepared_remove(&server->prepared, entry);
+		return;
+	case PREPARED_CLOSE:
+		if ((name = lease_recorded_name(server, &record)))
+			names_remove(names, name);
+		return;
+	case PREPARED_UNNAMED:
+		if (names && names->unnamed_serial == record.name_serial)
+			names->unnamed_batch = 0;
+		statement_drop(&core->pools->statements, record.statement);
+		return;
+	case PREPARED_INJECT:
+	case PREPARED_DUPLICATE:
+		return;
+	}
+	UNREACHABLE();
+}
+
+static void lease_undo_close(struct lease *lease, struct name *name)
+{
+	if (names_find(&lease->names, name->text, name->len)) {
+		names_remove(&lease->names, name);
+		return;
+	}
+	name->is_closing = false;
+	name->batch = 0;
+}
+
+static void lease_undo_unnamed(struct core *core, struct lease *lease,
+	const struct prepared_record *record, bool is_skipped)
+{
+	struct statements *statements = &core->pools->statements;
+
+	if (!lease || lease->names.unnamed_serial != record->name_serial) {
+		statement_drop(statements, record->statement);
+		return;
+	}
+	/* A Parse that fails has destroyed the one before; one that is skipped has not. */
+	names_set_unnamed(&lease->names, statements, is_skipped ? record->statement : NULL);
+	if (!is_skipped)
+		statement_drop(statements, record->statement);
+}
+
+static void lease_undo(struct core *core, struct server *server, bool is_skipped)
+{
+	struct prepared_record record = prepared_log_pop(&server->prepared);
+	struct prepared_entry *entry = prepared_find(&server->prepared, record.key);
+	struct name *name;
+
+	if (entry && entry->batch == record.batch) {
+		prepared_touch(&server->prepared, entry);
+		entry->parsed_ns = 0;
+		entry->batch = 0;
+	}
+	switch ((enum prepared_op)record.op) {
+	case PREPARED_PARSE:
+		if ((name = lease_recorded_name(server, &record)))
+			names_remove(&server->lease->names, name);
+		return;
+	case PREPARED_CLOSE:
+		if ((name = lease_recorded_name(server, &record)))
+			lease_undo_close(server->lease, name);
+		return;
+	case PREPARED_UNNAMED:
+		lease_undo_unnamed(core, server->lease, &record, is_skipped);
+		return;
+	case PREPARED_INJECT:
+	case PREPARED_EVICT:
+	case PREPARED_DUPLICATE:
+		return;
+	}
+	UNREACHABLE();
+}
+
+void lease_prepared_failed(struct core *core, struct server *server, bool is_head, unsigned dropped)
+{
+	if (dropped > 0 && is_head) {
+		lease_undo(core, server, false);
+		dropped--;
+	}
+	for (; dropped > 0; dropped--)
+		lease_undo(core, server, true);
+}
+
+void lease_prepared_lost(struct core *core, struct server *server)
+{
+	while (server->prepared.log_count > 0)
+		lease_undo(core, server, true);
+}
+
+void lease_deallocated(struct core *core, struct lease *lease)
+{
+	struct prepared *prepared = &lease->server->prepared;
+	uint32_t kept = lease->names.serial + 1;
+	struct prepared_entry *entry;
+
+	prepared_forget(prepared);
+	/* What was sent behind it is there again, or will be. */
+	for (uint32_t i = 0; i < prepared->log_count; i++) {
+		const struct prepared_record *record =
+			&prepared->log[(prepared->log_first + i) & (prepared->log_size - 1)];
+
+		if (record->op == PREPARED_EVICT || (record->key.a == 0 && record->key.b == 0))
+			continue;
+		if (!prepared_find(prepared, record->key)) {
+			entry = prepared_add(prepared, record->key);
+			entry->parsed_ns = core->now_ns;
+			entry->batch = record->batch;
+		}
+		if (record->op == PREPARED_PARSE && record->name_serial < kept)
+			kept = record->name_serial;
+	}
+	names_clear_before(&lease->names, kept);
+}

@@ -1,0 +1,207 @@
+/* The table of texts: chained, growing, and a list of those that have no users at present. */
+#include "pool/statement.h"
+
+#include "core/check.h"
+#include "core/limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	STATEMENTS_PLACES = 256,            /* at first */
+	STATEMENTS_UNUSED = 1024,           /* kept, in case that somebody prepares them again */
+	STATEMENTS_UNUSED_BYTES = 1 << 20,  /* and how much of them */
+	STATEMENTS_SCRATCH_KEPT = 64 * 1024 /* a larger one is given back when the next is wanted */
+};
+
+const char statement_name_prefix[STATEMENT_NAME_PREFIX + 1] = "pgring_";
+
+void statements_init(struct statements *statements, const uint8_t key[HASH_KEY_BYTES])
+{
+	memset(statements, 0, sizeof *statements);
+	memcpy(statements->key, key, HASH_KEY_BYTES);
+	list_init(&statements->unused);
+}
+
+static struct statement **statement_place(struct statements *statements, struct hash key)
+{
+	return &statements->places[key.a & (statements->place_count - 1)];
+}
+
+static void statement_free(struct statements *statements, struct statement *statement)
+{
+	struct statement **at = statement_place(statements, statement->key);
+
+	while (*at != statement)
+		at = &(*at)->next;
+	*at = statement->next;
+	list_remove(&statement->unused);
+	statements->unused_count--;
+	statements->unused_bytes -= statement->len;
+	statements->count--;
+	statements->bytes -= statement->len;
+	free(statement);
+}
+
+void statements_free(struct statements *statements)
+{
+	struct list *first;
+
+	while ((first = list_first(&statements->unused)))
+		statement_free(statements, container_of(first, struct statement, unused));
+	CHECK(statements->count == 0);
+	free(statements->places);
+	free(statements->scratch);
+	memset(statements, 0, sizeof *statements);
+}
+
+static void statements_grow(struct statements *statements)
+{
+	uint32_t old_count = statements->place_count;
+	struct statement **old = statements->places;
+
+	statements->place_count = old_count ? 2 * old_count : STATEMENTS_PLACES;
+	statements->places = calloc(statements->place_count, sizeof *statements->places);
+	CHECK(statements->places);
+	for (uint32_t i = 0; i < old_count; i++) {
+		while (old[i]) {
+			struct statement *statement = old[i], **place;
+
+			old[i] = statement->next;
+			place = statement_place(statements, statement->key);
+			statement->next = *place;
+			*place = statement;
+		}
+	}
+	free(old);
+}
+
+/* The context is part of the key: it is mixed into the key of the hash. */
+static struct hash statement_key(
+	const struct statements *statements, uint64_t context, const void *body, size_t len)
+{
+	uint8_t key[HASH_KEY_BYTES];
+
+	memcpy(key, statements->key, sizeof key);
+	for (unsigned i = 0; i < 8; i++)
+		key[i] ^= (uint8_t)(context >> (8 * i));
+	return hash_keyed(key, body, len);
+}
+
+void statement_hold(struct statements *statements, struct statement *statement)
+{
+	if (statement->users++ > 0)
+		return;
+	list_remove(&statement->unused);
+	statements->unused_count--;
+	statements->unused_bytes -= statement->len;
+}
+
+struct statement *statement_share(
+	struct statements *statements, uint64_t context, const void *body, size_t len)
+{
+	struct hash key = statement_key(statements, context, body, len);
+	struct statement *statement, **place;
+
+	if (statements->count >= statements->place_count)
+		statements_grow(statements);
+	place = statement_place(statements, key);
+	for (statement = *place; statement; statement = statement->next) {
+		if (!hash_equal(statement->key, key))
+			continue;
+		if (statement->context != context || statement->len != len ||
+			memcmp(statement->body, body, len) != 0)
+			return NULL; /* two of one key cannot be told apart by the server */
+		statement_hold(statements, statement);
+		return statement;
+	}
+	if (statements->bytes + len > LIMIT_STATEMENTS_BYTES)
+		return NULL;
+	statement = malloc(sizeof *statement + len);
+	CHECK(statement);
+	statement->next = *place;
+	statement->key = key;
+	statement->context = context;
+	statement->users = 1;
+	statement->len = (uint32_t)len;
+	memcpy(statement->body, body, len);
+	list_init(&statement->unused);
+	*place = statement;
+	statements->count++;
+	statements->bytes += len;
+	return statement;
+}
+
+void statement_drop(struct statements *statements, struct statement *statement)
+{
+	if (!statement)
+		return;
+	CHECK(statement->users > 0);
+	if (--statement->users > 0)
+		return;
+	list_push_back(&statements->unused, &statement->unused);
+	statements->unused_count++;
+	statements->unused_bytes += statement->len;
+	while (statements->unused_count > STATEMENTS_UNUSED ||
+		statements->unused_bytes > STATEMENTS_UNUSED_BYTES)
+		statement_free(statements,
+			container_of(list_first(&statements->unused), struct statement, unused));
+}
+
+static void statement_digits(uint64_t value, char *ret)
+{
+	for (int i = 15; i >= 0; i--, value >>= 4)
+		ret[i] = "0123456789abcdef"[value & 15];
+}
+
+void statement_name(struct hash key, char ret_name[STATEMENT_NAME_BYTES])
+{
+	memcpy(ret_name, statement_name_prefix, STATEMENT_NAME_PREFIX);
+	statement_digits(key.a, ret_name + STATEMENT_NAME_PREFIX);
+	statement_digits(key.b, ret_name + STATEMENT_NAME_PREFIX + 16);
+	ret_name[STATEMENT_NAME_BYTES - 1] = '\0';
+}
+
+static bool statement_read_digits(const char *at, uint64_t *ret)
+{
+	uint64_t value = 0;
+
+	for (unsigned i = 0; i < 16; i++) {
+		if (at[i] >= '0' && at[i] <= '9')
+			value = value << 4 | (uint64_t)(at[i] - '0');
+		else if (at[i] >= 'a' && at[i] <= 'f')
+			value = value << 4 | (uint64_t)(at[i] - 'a' + 10);
+		else
+			return false;
+	}
+	*ret = value;
+	return true;
+}
+
+bool statement_name_find(const char *text, struct hash *ret_key)
+{
+	const char *at = text;
+	struct hash key;
+
+	while ((at = strstr(at, statement_name_prefix))) {
+		at += STATEMENT_NAME_PREFIX;
+		if (statement_read_digits(at, &key.a) && statement_read_digits(at + 16, &key.b)) {
+			*ret_key = key;
+			return true;
+		}
+	}
+	return false;
+}
+
+uint8_t *statements_scratch(struct statements *statements, size_t len)
+{
+	if (statements->scratch_size >= len &&
+		(statements->scratch_size <= STATEMENTS_SCRATCH_KEPT ||
+			len > STATEMENTS_SCRATCH_KEPT))
+		return statements->scratch;
+	free(statements->scratch);
+	statements->scratch_size = len < 4096 ? 4096 : len;
+	statements->scratch = malloc(statements->scratch_size);
+	CHECK(statements->scratch);
+	return statements->scratch;
+}

@@ -1,0 +1,355 @@
+/* Names of prepared statements, from the client's to the servers'.
+ *
+ * A name that the client has not prepared goes to the server as it is, so that its error is the server's own; unless it looks
+ * like one of ours, which would reach somebody else's statement.
+ */
+#include "router/client_prepared.h"
+
+#include "core/config.h"
+
+#include <string.h>
+
+enum { PREPARED_FRAME_ROOM = 64 }; /* how much longer a frame may get */
+
+/* A message, taken apart. */
+struct prepared_parts {
+	const uint8_t *name; /* the statement's */
+	size_t name_len;
+	const uint8_t *rest, *end; /* behind the name's NUL */
+};
+
+static bool prepared_is_anonymous(const struct core *core)
+{
+	enum prepared_mode mode = core->router->config->general.prepared_statements;
+
+	return mode == PREPARED_EXTENDED_ANONYMOUS || mode == PREPARED_FULL;
+}
+
+/* Returns false if the name's end is not among the bytes at hand. */
+static bool prepared_take_apart(
+	const struct client_request *message, struct prepared_parts *ret_parts)
+{
+	const uint8_t *at = message->body, *end = at + message->body_len, *nul;
+
+	if (message->frame.type == CLIENT_BIND) {
+		nul = memchr(at, 0, (size_t)(end - at));
+		if (!nul)
+			return false;
+		at = nul + 1;
+	} else if (message->frame.type != CLIENT_PARSE) {
+		at++; /* 'S' or 'P' */
+	}
+	nul = at < end ? memchr(at, 0, (size_t)(end - at)) : NULL;
+	if (!nul)
+		return false;
+	*ret_parts = (struct prepared_parts){at, (size_t)(nul - at), nul + 1, end};
+	return true;
+}
+
+static bool prepared_is_ours(const struct prepared_parts *parts)
+{
+	return parts->name_len >= STATEMENT_NAME_PREFIX &&
+		memcmp(parts->name, statement_name_prefix, STATEMENT_NAME_PREFIX) == 0;
+}
+
+/* The text and the types are whole, and nothing is behind them. */
+static bool prepared_is_sound(const struct prepared_parts *parts)
+{
+	const uint8_t *nul = parts->rest < parts->end
+		? memchr(parts->rest, 0, (size_t)(parts->end - parts->rest))
+		: NULL;
+	size_t types;
+
+	if (!nul || parts->end - nul < 3)
+		return false;
+	types = (size_t)nul[1] << 8 | nul[2];
+	return (size_t)(parts->end - nul) == 3 + 4 * types;
+}
+
+bool client_prepared_wants_whole(
+	const struct core *core, const struct client *client, const struct client_request *message)
+{
+	return message->frame.type == CLIENT_PARSE &&
+		message->frame.bytes <= LIMIT_STATEMENT_BYTES && message->body_len > 0 &&
+		message->body[0] != '\0' && lease_follows(core, &client->lease);
+}
+
+static struct statement *prepared_statement(
+	struct core *core, struct client *client, const struct prepared_parts *parts)
+{
+	return statement_share(&core->pools->statements, lease_context(core, &client->lease),
+		parts->rest, (size_t)(parts->end - parts->rest));
+}
+
+/* What goes through pgring's hands although its statement has no name. */
+static bool prepared_takes_unnamed(
+	const struct core *core, const struct client *client, const struct client_request *message)
+{
+	const struct lease *lease = &client->lease;
+
+	if (message->frame.type == CLIENT_CLOSE)
+		return false;
+	if (message->frame.type == CLIENT_PARSE)
+		return true;
+	return lease->names.unnamed && (!lease->knows_unnamed || prepared_is_anonymous(core));
+}
+
+bool client_prepared_takes(
+	const struct core *core, const struct client *client, const struct client_request *message)
+{
+	struct prepared_parts parts;
+	uint8_t type = message->frame.type;
+
+	if (type != CLIENT_PARSE && type != CLIENT_BIND && type != CLIENT_DESCRIBE &&
+		type != CLIENT_CLOSE)
+		return false;
+	if (unlikely(client->lease.server->pending.skipping))
+		return false; /* the server does not look at it either */
+	if ((type == CLIENT_DESCRIBE || type == CLIENT_CLOSE) && message->body[0] != 'S')
+		return false;
+	if (unlikely(!prepared_take_apart(message, &parts)) || parts.name_len > 0)
+		return true;
+	return prepared_takes_unnamed(core, client, message);
+}
+
+/* Whether a Query or an Execute is under way: it may deallocate statements. */
+static bool prepared_may_be_deallocated(const struct pending *pending)
+{
+	for (uint32_t i = 0; i < pending->count; i++) {
+		struct pending_entry entry =
+			pending->entries[(pending->first + i) & (LIMIT_PENDING - 1)];
+
+		if (entry.kind == PENDING_QUERY || entry.kind == PENDING_EXECUTE)
+			return true;
+	}
+	return false;
+}
+
+bool client_prepared_must_wait(
+	const struct core *core, const struct client *client, const struct client_request *message)
+{
+	const struct names *names = &client->lease.names;
+	const struct pending *pending = &client->lease.server->pending;
+	struct prepared_parts parts;
+
+	if (likely(pending_empty(pending)) || !prepared_take_apart(message, &parts))
+		return false;
+	if (parts.name_len == 0)
+		return message->frame.type != CLIENT_PARSE && prepared_is_anonymous(core) &&
+			names->unnamed_batch != 0 && names->unnamed_batch != pending->batch;
+	if (names_is_uncertain(names, (const char *)parts.name, parts.name_len, pending->batch))
+		return true;
+	return message->frame.type == CLIENT_PARSE &&
+		names_find(names, (const char *)parts.name, parts.name_len) &&
+		prepared_may_be_deallocated(pending);
+}
+
+void client_prepared_note(
+	struct core *core, struct client *client, const struct client_request *message)
+{
+	uint8_t type = message->frame.type;
+
+	if (likely(!client->lease.names.unnamed) || client->lease.server->pending.skipping)
+		return;
+	if (type == CLIENT_QUERY ||
+		(type == CLIENT_CLOSE && message->body[0] == 'S' && message->body[1] == '\0'))
+		names_set_unnamed(&client->lease.names, &core->pools->statements, NULL);
+}
+
+/* ---- sending ---- */
+
+static size_t prepared_refuse(struct core *core, struct client *client,
+	const struct client_request *message, enum lease_refusal refusal)
+{
+	lease_refuse(core, &client->lease, PENDING_PARSE, refusal);
+	return message->frame.bytes;
+}
+
+/* Sends the head of a message whose name becomes `name`, and what stands before the name. */
+static size_t prepared_send_head(struct core *core, struct client *client,
+	const struct client_request *message, const struct prepared_parts *parts, const char *name)
+{
+	struct stream *stream = client->lease.server->stream;
+	size_t name_len = strlen(name), before = (size_t)(parts->name - message->body);
+	uint8_t head[FRAME_HEAD];
+	size_t body = message->frame.bytes - FRAME_HEAD - parts->name_len + name_len;
+
+	frame_write(head, message->frame.type, (uint32_t)body);
+	stream_send(core, stream, head, sizeof head);
+	stream_send(core, stream, message->body, before);
+	stream_send(core, stream, name, name_len + 1);
+	return FRAME_HEAD + before + parts->name_len + 1;
+}
+
+static size_t prepared_send_named(struct core *core, struct client *client,
+	const struct client_request *message, const struct prepared_parts *parts,
+	const struct statement *statement)
+{
+	char name[STATEMENT_NAME_BYTES];
+
+	statement_name(statement->key, name);
+	return prepared_send_head(core, client, message, parts, name);
+}
+
+/* A name that the server does not have: "pgring_x" becomes "pgring_pgring_x", which it does not have either. */
+static size_t prepared_send_unknown(struct core *core, struct client *client,
+	const struct client_request *message, const struct prepared_parts *parts)
+{
+	struct stream *stream = client->lease.server->stream;
+	size_t before = (size_t)(parts->name - message->body);
+	uint8_t head[FRAME_HEAD];
+
+	if (likely(!prepared_is_ours(parts)))
+		return 0;
+	frame_write(head, message->frame.type,
+		message->frame.bytes - FRAME_HEAD + STATEMENT_NAME_PREFIX);
+	stream_send(core, stream, head, sizeof head);
+	stream_send(core, stream, message->body, before);
+	stream_send(core, stream, statement_name_prefix, STATEMENT_NAME_PREFIX);
+	return FRAME_HEAD + before;
+}
+
+/* The statement of that name as it is meant under the present settings. */
+static struct statement *prepared_current(
+	struct core *core, struct client *client, struct name *name)
+{
+	struct statements *statements = &core->pools->statements;
+	uint64_t context = lease_context(core, &client->lease);
+	struct statement *other;
+
+	if (likely(name->statement->context == context))
+		return name->statement;
+	other = statement_share(statements, context, name->statement->body, name->statement->len);
+	if (other)
+		names_replace(&client->lease.names, statements, name, other);
+	return name->statement;
+}
+
+static size_t prepared_parse_named(struct core *core, struct client *client,
+	const struct client_request *message, const struct prepared_parts *parts)
+{
+	struct lease *lease = &client->lease;
+	struct name *name = names_find(&lease->names, (const char *)parts->name, parts->name_len);
+	struct statement *statement;
+
+	if (unlikely(message->frame.bytes > FRAME_HEAD + message->body_len ||
+		    lease->names.bytes + message->frame.bytes > LIMIT_CLIENT_STATEMENTS_BYTES))
+		return prepared_refuse(core, client, message, REFUSAL_STATEMENT_MEMORY);
+	if (unlikely(!prepared_is_sound(parts))) {
+		/* PostgreSQL says what is wrong with it, and prepares nothing. */
+		lease_note(core, lease, PENDING_PARSE, 0);
+		return 0;
+	}
+	if (unlikely(name)) {
+		/* PostgreSQL looks at the text first. */
+		lease_try_parse(core, lease, parts->rest, (size_t)(parts->end - parts->rest));
+		lease_refuse_duplicate(core, lease, name);
+		return message->frame.bytes;
+	}
+	statement = prepared_statement(core, client, parts);
+	if (unlikely(!statement))
+		return prepared_refuse(core, client, message, REFUSAL_STATEMENT_MEMORY);
+	name = names_add(&lease->names, (const char *)parts->name, parts->name_len, statement);
+	lease_note_named(core, lease, name);
+	return prepared_send_named(core, client, message, parts, statement);
+}
+
+static enum pending_kind prepared_kind(const struct client_request *message)
+{
+	return message->frame.type == CLIENT_BIND ? PENDING_BIND : PENDING_DESCRIBE;
+}
+
+/* Bind and Describe. */
+static size_t prepared_use(struct core *core, struct client *client,
+	const struct client_request *message, const struct prepared_parts *parts)
+{
+	struct lease *lease = &client->lease;
+	struct name *name = names_find(&lease->names, (const char *)parts->name, parts->name_len);
+	struct statement *statement;
+
+	if (unlikely(!name)) {
+		lease_note(core, lease, prepared_kind(message), 0);
+		return prepared_send_unknown(core, client, message, parts);
+	}
+	statement = prepared_current(core, client, name);
+	lease_prepare(core, lease, statement, name->parsed_ns);
+	lease_note(core, lease, prepared_kind(message), 0);
+	return prepared_send_named(core, client, message, parts, statement);
+}
+
+static size_t prepared_close(struct core *core, struct client *client,
+	const struct client_request *message, const struct prepared_parts *parts)
+{
+	struct lease *lease = &client->lease;
+	struct name *name = names_find(&lease->names, (const char *)parts->name, parts->name_len);
+
+	if (name)
+		lease_note_closing(core, lease, name);
+	else
+		lease_note(core, lease, PENDING_CLOSE, 0);
+	return prepared_send_unknown(core, client, message, parts);
+}
+
+/* ---- statements without a name ---- */
+
+/* As it is; or, if that is configured, under a name of ours, so that it is parsed only where it is not known. */
+static size_t prepared_parse_unnamed(struct core *core, struct client *client,
+	const struct client_request *message, const struct prepared_parts *parts)
+{
+	static const uint8_t close_nothing[] = {
+		CLIENT_CLOSE, 0, 0, 0, 13, 'S', 'p', 'g', 'r', 'i', 'n', 'g', '_', 0};
+	struct lease *lease = &client->lease;
+	struct statement *statement = NULL;
+
+	/* One that is too long to be kept lasts as long as the server does. */
+	if (message->frame.bytes == FRAME_HEAD + message->body_len &&
+		message->frame.bytes <= LIMIT_HELD_BYTES && prepared_is_sound(parts))
+		statement = prepared_statement(core, client, parts);
+	if (!statement || likely(!prepared_is_anonymous(core))) {
+		lease_note_unnamed(core, lease, statement);
+		return 0;
+	}
+	if (!lease_note_anonymous(core, lease, statement))
+		return prepared_send_named(core, client, message, parts, statement);
+	stream_send(core, lease->server->stream, close_nothing, sizeof close_nothing);
+	return message->frame.bytes;
+}
+
+static size_t prepared_use_unnamed(struct core *core, struct client *client,
+	const struct client_request *message, const struct prepared_parts *parts)
+{
+	struct lease *lease = &client->lease;
+	struct names *names = &lease->names;
+
+	if (prepared_is_anonymous(core)) {
+		struct statement *statement = names->unnamed;
+
+		lease_prepare(core, lease, statement, lease->pool->stale_ns + 1);
+		lease_note(core, lease, prepared_kind(message), 0);
+		return prepared_send_named(core, client, message, parts, statement);
+	}
+	lease_prepare_unnamed(core, lease);
+	lease_note(core, lease, prepared_kind(message), 0);
+	return 0;
+}
+
+size_t client_prepared_send(
+	struct core *core, struct client *client, const struct client_request *message)
+{
+	struct prepared_parts parts;
+
+	if (unlikely(!prepared_take_apart(message, &parts)))
+		return prepared_refuse(core, client, message, REFUSAL_NAME_TOO_LONG);
+	switch (message->frame.type) {
+	case CLIENT_PARSE:
+		return parts.name_len > 0 ? prepared_parse_named(core, client, message, &parts)
+					  : prepared_parse_unnamed(core, client, message, &parts);
+	case CLIENT_BIND:
+	case CLIENT_DESCRIBE:
+		return parts.name_len > 0 ? prepared_use(core, client, message, &parts)
+					  : prepared_use_unnamed(core, client, message, &parts);
+	case CLIENT_CLOSE:
+		return prepared_close(core, client, message, &parts);
+	}
+	UNREACHABLE();
+}

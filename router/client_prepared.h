@@ -1,0 +1,41 @@
+/* client_prepared: the client's messages about prepared statements, given the names that servers know.
+ *
+ * Owner: the client. Thread: the core's. What is rewritten is the beginning of a message up to its statement's name; the rest goes
+ * on as it came. Source: PostgreSQL manual, "Message Formats".
+ */
+#ifndef PGRING_ROUTER_CLIENT_PREPARED_H
+#define PGRING_ROUTER_CLIENT_PREPARED_H
+
+#include "protocol/frame.h"
+#include "router/client.h"
+
+struct client_request {
+	struct frame frame;
+	const uint8_t *body; /* the first bytes of it */
+	size_t body_len;
+	enum lease_refusal refusal; /* if it is refused */
+};
+
+/* Whether client_prepared_send must deal with the message. The lease is HELD, and follows. */
+bool client_prepared_takes(
+	const struct core *core, const struct client *client, const struct client_request *message);
+
+/* Whether a message that it takes must wait: what it means depends on the answer to an earlier one. */
+bool client_prepared_must_wait(
+	const struct core *core, const struct client *client, const struct client_request *message);
+
+/* A message that it does not take is forwarded as it is: notes what that does to the unnamed statement. The message's own pending
+ * entry comes next. */
+void client_prepared_note(
+	struct core *core, struct client *client, const struct client_request *message);
+
+/* Sends the beginning of the message, and before it what the server lacks, and notes all that. What came before it has been
+ * appended to the server's stream. Returns how many bytes of the message are dealt with; the rest is to be forwarded. */
+size_t client_prepared_send(
+	struct core *core, struct client *client, const struct client_request *message);
+
+/* Whether a message is only decided on when it is whole, although it is long. */
+bool client_prepared_wants_whole(
+	const struct core *core, const struct client *client, const struct client_request *message);
+
+#endif
