@@ -1,6 +1,9 @@
 """The poolers and the floor: how each is configured and started. Pool of 20 in transaction mode, one core."""
 
+import base64
 import copy
+import hashlib
+import hmac
 import os
 import re
 import shutil
@@ -41,6 +44,17 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         return probe.getsockname()[1]
+
+
+def stored(auth):
+    """The password as the poolers' files hold it: plain, or the secret that PostgreSQL stores."""
+    if auth != 'secret':
+        return PASSWORD
+    salt, rounds = b'bench bench salt', 4096
+    salted = hashlib.pbkdf2_hmac('sha256', PASSWORD.encode(), salt, rounds)
+    keys = (hashlib.sha256(hmac.digest(salted, b'Client Key', 'sha256')).digest(), hmac.digest(salted, b'Server Key', 'sha256'))
+    words = [base64.b64encode(part).decode() for part in (salt, *keys)]
+    return f'SCRAM-SHA-256${rounds}:{words[0]}${words[1]}:{words[2]}'
 
 
 def write(path, text):
@@ -175,8 +189,8 @@ class PgBouncer(Pooler):
         return f'pool_size={POOL_OF_OTHERS}' if database == OTHERS else ''
 
     def command(self, folder, server, transport, auth):
-        auth_type = {'trust': 'trust', 'scram': 'scram-sha-256'}[auth]
-        write(f'{folder}/users.txt', f'"{server.user}" "{PASSWORD}"\n"{ADMIN}" "{PASSWORD}"\n')
+        auth_type = {'trust': 'trust', 'scram': 'scram-sha-256', 'secret': 'scram-sha-256'}[auth]
+        write(f'{folder}/users.txt', f'"{server.user}" "{stored(auth)}"\n"{ADMIN}" "{PASSWORD}"\n')
         place = f'host={server.place(transport)} port={server.port}'
         rows = [f'{name} = {place} {self.extra(name)}' for name in self.database_names(server)]
         write(f'{folder}/pgbouncer.ini', f'''\
@@ -202,7 +216,7 @@ log_stats = 0
 
 def toml_files(folder, general, server, names, transport, auth):
     """The two files that pgring and PgDog share."""
-    auth_type = {'trust': 'trust', 'scram': 'scram'}[auth]
+    auth_type = {'trust': 'trust', 'scram': 'scram', 'secret': 'scram'}[auth]
     databases = [f'''
 [[databases]]
 name = "{name}"
@@ -230,7 +244,7 @@ password = "{PASSWORD}"
 [[users]]
 name = "{server.user}"
 database = "{name}"
-password = "{PASSWORD}"
+password = "{stored(auth)}"
 ''' for name in names))
     return ['-c', f'{folder}/pooler.toml', '-u', f'{folder}/users.toml']
 
@@ -266,7 +280,8 @@ class Odyssey(Pooler):
 
     def command(self, folder, server, transport, auth):
         login = {'trust': 'authentication "none"',
-                 'scram': f'authentication "scram-sha-256"\n    password "{PASSWORD}"'}[auth]
+                 'scram': f'authentication "scram-sha-256"\n    password "{PASSWORD}"',
+                 'secret': f'authentication "scram-sha-256"\n    password "{stored(auth)}"'}[auth]
         place = f'host "{server.host}"' if transport == 'tcp' else ''
         sockets = f'unix_socket_dir "{server.unix_dir}"\nunix_socket_mode "0644"' if transport == 'unix' else ''
         write(f'{folder}/odyssey.conf', f'''\

@@ -74,6 +74,8 @@ ROWS = [
         floors=False),
     Row('connect-scram', 'connect, query, close, SCRAM', 'us/tx', small('connect', 8, '--ask-ssl'), 0.80,
         auth='scram', floors=False),
+    Row('connect-secret', 'connect, query, close, SCRAM, the secret is stored', 'us/tx', small('connect', 8, '--ask-ssl'), 0.80,
+        auth='secret', floors=False),
     Row('idle', 'idle clients', 'B/client', ('--mode', 'idle'), kind='idle', floors=False, most=1024, cpu_most=0.001),
     Row('idle-query', 'idle clients after one query', 'B/client',
         ('--mode', 'idle', '--touch', 'simple'), kind='idle', floors=False, most=1024, cpu_most=0.001),

@@ -121,9 +121,9 @@ await run({
 
   cancel: () => opened(async (sql) => {
     for (const n of numbers(3)) {
-      const query = sql`SELECT pg_sleep(15)`;
+      const query = sql`SELECT pg_sleep(10)`;
       const failure = fails('57014', query);
-      await sleep(200);
+      await sleep(500);
       query.cancel();
       await failure;
       equal(plain(await sql`SELECT ${n}::int AS n`), [{ n }]);

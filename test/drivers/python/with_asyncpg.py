@@ -253,7 +253,7 @@ async def timeouts():
     async with connected() as connection:
         for n in range(3):
             with expect(asyncio.TimeoutError):
-                await connection.fetch("SELECT pg_sleep(20)", timeout=0.2)
+                await connection.fetch("SELECT pg_sleep(10)", timeout=0.5)
             equal(await connection.fetchval("SELECT $1::int", n), n)
 
 

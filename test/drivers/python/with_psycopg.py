@@ -277,9 +277,9 @@ def advisory_locks():
 def cancel():
     with connect(autocommit=True) as connection:
         for n in range(3):
-            timer = threading.Timer(0.2, connection.cancel)
+            timer = threading.Timer(0.5, connection.cancel)
             timer.start()
-            raises(psycopg.errors.QueryCanceled, lambda: connection.execute("SELECT pg_sleep(20)"), "57014")
+            raises(psycopg.errors.QueryCanceled, lambda: connection.execute("SELECT pg_sleep(10)"), "57014")
             timer.join()
             equal(connection.execute("SELECT %s::int", (n,)).fetchone(), (n,))
 

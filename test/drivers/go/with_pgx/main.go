@@ -317,8 +317,8 @@ func cancels(ctx context.Context) {
 	})
 	defer conn.Close(ctx)
 	for n := 0; n < 3; n++ {
-		short, end := context.WithTimeout(ctx, 200*time.Millisecond)
-		_, err := conn.Exec(short, "SELECT pg_sleep(15)")
+		short, end := context.WithTimeout(ctx, 500*time.Millisecond)
+		_, err := conn.Exec(short, "SELECT pg_sleep(10)")
 		end()
 		wantState(err, "57014")
 		equal(number(ctx, conn, "SELECT $1::int", n), n)

@@ -208,10 +208,10 @@ async fn cancel() -> Outcome {
     let token = client.cancel_token();
     for n in 0..3 {
         let later = async {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
             token.cancel_query(NoTls).await
         };
-        let (answer, sent) = future::join(client.batch_execute("SELECT pg_sleep(15)"), later).await;
+        let (answer, sent) = future::join(client.batch_execute("SELECT pg_sleep(10)"), later).await;
         sent?;
         wants(answer, &SqlState::QUERY_CANCELED)?;
         equal(client.query_one("SELECT $1::int", &[&n]).await?.get::<_, i32>(0), n)?;
