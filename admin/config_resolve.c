@@ -452,6 +452,8 @@ static int64_t first_set(const int64_t *values, size_t count)
 		5)
 #define FIRST_OF(user, database, key, standard) \
 	first_set((const int64_t[]){user->key, database->key, standard}, 3)
+#define FIRST_SET(entry, key, general) \
+	((entry)->key == CONFIG_UNSET ? (general)->key : (entry)->key)
 
 static void fill_sizes(struct config_pool *pool, const struct config_general *general,
 	const struct config_user *user, const struct config_database *database)
@@ -460,6 +462,12 @@ static void fill_sizes(struct config_pool *pool, const struct config_general *ge
 	pool->min_pool_size = BY_ROLE(user, database, min_pool_size, , general->min_pool_size);
 	pool->idle_timeout_ms =
 		BY_ROLE(user, database, idle_timeout, _ms, general->idle_timeout_ms);
+	pool->reserve_pool_size =
+		FIRST_OF(user, database, reserve_pool_size, general->reserve_pool_size);
+	pool->max_db_connections = FIRST_SET(database, max_db_connections, general);
+	pool->max_db_client_connections = FIRST_SET(database, max_db_client_connections, general);
+	pool->max_user_connections = FIRST_SET(user, max_user_connections, general);
+	pool->max_user_client_connections = FIRST_SET(user, max_user_client_connections, general);
 	pool->mode = (enum pool_mode)FIRST_OF(
 		user, database, pooler_mode, (int64_t)general->pooler_mode);
 	pool->server_lifetime_ms =

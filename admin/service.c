@@ -6,14 +6,15 @@
 #include "admin/service.h"
 
 #include "admin/console.h"
-#include "admin/gather.h"
 #include "admin/reload.h"
 #include "core/clock.h"
 #include "core/core.h"
 #include "core/errors.h"
 #include "core/jobs.h"
 #include "core/memory.h"
+#include "core/round.h"
 #include "core/snapshot.h"
+#include "core/tally.h"
 #include "net/loop.h"
 #include "net/socket.h"
 #include "pool/pool.h"
@@ -57,6 +58,7 @@ struct service {
 	struct signalfd_siginfo signal;
 	unsigned drained;
 	bool is_draining;
+	enum drain_mode drain; /* while it drains */
 
 	/* the start: who is ready, and what went wrong */
 	pthread_mutex_t start_lock;
@@ -90,7 +92,10 @@ static void worker_drain_turn(struct core *core)
 	struct worker *worker = container_of(core, struct worker, core);
 	struct letter letter = {.kind = LETTER_DRAINED, .number = core->index};
 
-	if (worker->is_drained || !router_idle(core))
+	if (worker->is_drained)
+		return;
+	router_drain_turn(core);
+	if (!router_idle(core))
 		return;
 	listener_stop_all(core);
 	if (!listener_all_stopped(core))
@@ -149,7 +154,7 @@ static int worker_open(struct worker *worker, char *why, size_t why_size)
 	core->handlers[LETTER_PLAIN] = pool_plain_arrived;
 	core->handlers[LETTER_ASK] = budget_asked;
 	core->handlers[LETTER_PARCEL] = budget_arrived;
-	core->handlers[LETTER_GATHER] = gather_arrived;
+	core->handlers[LETTER_ROUND] = round_arrived;
 	core->handlers[LETTER_ANSWER] = client_console_answered;
 	core->handlers[LETTER_CONFIG] = worker_apply;
 	core->handlers[LETTER_DRAIN] = worker_drain;
@@ -212,16 +217,29 @@ static void service_drain(struct core *core, enum drain_mode mode)
 	struct service *service = container_of(core, struct service, control);
 	struct letter letter = {.kind = LETTER_DRAIN, .number = (uint32_t)mode};
 
+	if (service->is_draining && mode < service->drain)
+		return;
 	service->is_draining = true;
+	service->drain = mode;
 	for (unsigned i = 0; i < service->world.worker_count; i++)
 		if (mailbox_send(core, i, &letter) != 0)
 			log_error(core, "core %u does not read its letters", i);
 }
 
-static void service_shutdown(struct core *core)
+/* The console's SHUTDOWN. The same again while it is under way: at once. */
+static void service_shutdown(struct core *core, enum drain_mode mode)
 {
-	log_info(core, "shutting down: SHUTDOWN on the console");
-	service_drain(core, DRAIN_GENTLE);
+	struct service *service = container_of(core, struct service, control);
+	bool again = service->is_draining && mode <= service->drain;
+
+	log_info(core, "shutting down: SHUTDOWN on the console%s",
+		again ? " again, without waiting" : "");
+	service_drain(core, again ? DRAIN_NOW : mode);
+}
+
+static bool service_is_stopping(struct core *core)
+{
+	return container_of(core, struct service, control)->is_draining;
 }
 
 static void service_drained(struct core *core, const struct letter *letter)
@@ -236,6 +254,19 @@ static void service_drained(struct core *core, const struct letter *letter)
 		while (mailbox_send(core, i, &stop) != 0)
 			sched_yield();
 	core->stopping = true;
+}
+
+/* The console's RELOAD. */
+static int service_reload(
+	struct core *core, void (*done)(struct core *core, void *owner), void *owner, char *why)
+{
+	struct service *service = container_of(core, struct service, control);
+
+	if (service->is_draining) {
+		snprintf(why, RELOAD_TEXT, "pooler is shutting down");
+		return ERR_FULL;
+	}
+	return reload_start(&service->reload, done, owner, why);
 }
 
 static void service_reloaded(struct core *core, void *owner)
@@ -300,7 +331,9 @@ static bool service_has_log(struct core *core)
 
 static int service_open_control(struct service *service)
 {
-	static const struct console_hooks hooks = {.shutdown = service_shutdown};
+	static const struct console_hooks hooks = {.shutdown = service_shutdown,
+		.is_stopping = service_is_stopping,
+		.reload = service_reload};
 	struct core *core = &service->control;
 	struct ring_options options = service_ring_options();
 	int error;
@@ -314,7 +347,8 @@ static int service_open_control(struct service *service)
 	core->signalled = service_signalled;
 	core->handlers[LETTER_JOB_DONE] = jobs_done;
 	core->handlers[LETTER_COMMAND] = console_arrived;
-	core->handlers[LETTER_GATHERED] = gather_returned;
+	core->handlers[LETTER_COMMAND_CANCEL] = console_cancelled;
+	core->handlers[LETTER_ROUNDED] = round_returned;
 	core->handlers[LETTER_DRAINED] = service_drained;
 	core->handlers[LETTER_CONFIG_APPLIED] = service_applied;
 	core->handlers[LETTER_CONFIG_DROPPED] = service_dropped;
@@ -524,6 +558,7 @@ static void service_stop(struct service *service)
 	log_info(&service->control, "pgring has stopped");
 	log_drain(&service->world.log);
 	console_close(&service->control);
+	tallies_free(service->world.tallies);
 	loop_close(&service->control);
 	close(service->signal_fd);
 	mailboxes_destroy(&service->world.boxes);
@@ -547,11 +582,12 @@ static int service_start(struct service *service)
 	world->control = workers;
 	world->first_job = workers + 1;
 	world->config = service->config;
+	world->tallies = tallies_new();
 	rand_secure(world->secret, sizeof world->secret);
 	if (log_init(&world->log, workers + 1 + LIMIT_JOB_THREADS, STDERR_FILENO) != 0)
 		return 1;
 	service_set_log(service);
-	if (mailboxes_init(&world->boxes, workers + 1 + LIMIT_JOB_THREADS) != 0)
+	if (!world->tallies || mailboxes_init(&world->boxes, workers + 1 + LIMIT_JOB_THREADS) != 0)
 		return service_fail(service, "out of memory or file descriptors");
 	service_raise_descriptors(service);
 	service_set_sockets(&service->config->tcp);

@@ -147,6 +147,11 @@ struct config_pool {
 	enum pool_mode mode;
 	int64_t pool_size; /* server connections of all cores together */
 	int64_t min_pool_size;
+	int64_t reserve_pool_size;         /* beyond pool_size, while somebody waits long */
+	int64_t max_db_connections;        /* of the database's pools together; 0 = no limit */
+	int64_t max_user_connections;      /* of the user's pools together */
+	int64_t max_db_client_connections; /* clients, the same way */
+	int64_t max_user_client_connections;
 	int64_t idle_timeout_ms;           /* CONFIG_UNLIMITED = never */
 	int64_t server_lifetime_ms;        /* CONFIG_UNLIMITED = for ever */
 	int64_t server_lifetime_jitter_ms; /* each lives server_lifetime_ms plus or minus up to this */

@@ -15,6 +15,7 @@
 
 struct config;
 struct snapshot;
+struct tallies;
 struct net;
 struct pools;
 struct router;
@@ -40,7 +41,8 @@ struct world {
 	struct mailboxes boxes;
 	struct log log;
 	struct load loads[LIMIT_CORES];
-	uint8_t secret[32]; /* of this process; for salts of unknown users */
+	uint8_t secret[32];      /* of this process; for salts of unknown users */
+	struct tallies *tallies; /* what holds over all cores */
 	const struct config *config;
 };
 

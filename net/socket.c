@@ -133,6 +133,22 @@ void socket_accepted(int fd, struct address *ret_peer)
 		socket_set_congestion(fd, ret_peer);
 }
 
+void socket_local(int fd, struct address *ret_address)
+{
+	memset(ret_address, 0, sizeof *ret_address);
+	ret_address->len = sizeof ret_address->local;
+	if (getsockname(fd, &ret_address->any, &ret_address->len) < 0)
+		memset(ret_address, 0, sizeof *ret_address);
+}
+
+int socket_peer_pid(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
+}
+
 void socket_shutdown(int fd)
 {
 	(void)shutdown(fd, SHUT_RDWR);

@@ -28,6 +28,11 @@ must_check int socket_listen(const struct address *address, int unix_mode);
 /* Options that an accepted socket has not inherited. Fills in who the peer is. */
 void socket_accepted(int fd, struct address *ret_peer);
 
+/* Our end of a connection; a nameless address if it is gone. */
+void socket_local(int fd, struct address *ret_address);
+/* The process at the other end of a unix socket; 0 for others. */
+int socket_peer_pid(int fd);
+
 /* Ends both directions; the peer sees it and every receive ends. */
 void socket_shutdown(int fd);
 void socket_shutdown_send(int fd);

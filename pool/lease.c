@@ -190,10 +190,14 @@ void lease_answered(struct core *core, struct lease *lease, char status)
 		return;
 	}
 	stats->queries++;
+	lease->queries++;
+	server->queries++;
 	stats->query_us += (core->now_ns - lease->request_ns) / NS_PER_US;
 	lease->request_ns = core->now_ns;
 	if (status == 'I') {
 		stats->transactions++;
+		lease->transactions++;
+		server->transactions++;
 		stats->transaction_us += (core->now_ns - lease->since_ns) / NS_PER_US;
 		lease->since_ns = core->now_ns;
 	}
@@ -227,6 +231,7 @@ void lease_abandon(struct core *core, struct lease *lease)
 
 	if (is_mid_request || pending->is_doubtful) {
 		core_count(core, METRIC_force_closed);
+		server->pool->stats.force_closed++;
 		server_close(core, server, "its client left in the middle of a request");
 		return;
 	}
@@ -234,10 +239,12 @@ void lease_abandon(struct core *core, struct lease *lease)
 		!answers_at_border(server)) {
 		if (recovery != RECOVERY_RECOVER) {
 			core_count(core, METRIC_force_closed);
+			server->pool->stats.force_closed++;
 			server_close(core, server, "its client left before the answer");
 			return;
 		}
 		core_count(core, METRIC_resyncs);
+		server->pool->stats.resyncs++;
 		if (pending->copying) {
 			stream_send(core, server->stream, copy_fail, sizeof copy_fail);
 			pending_push_copy_end(pending);
@@ -248,6 +255,7 @@ void lease_abandon(struct core *core, struct lease *lease)
 		pending_push(pending, PENDING_SYNC, PENDING_HIDDEN);
 	} else if (server->status != 'I' && recovery == RECOVERY_DROP) {
 		core_count(core, METRIC_force_closed);
+		server->pool->stats.force_closed++;
 		server_close(core, server, "its client left in a transaction");
 		return;
 	}

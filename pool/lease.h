@@ -66,6 +66,7 @@ struct lease {
 	struct task task;                /* brings the news of granted and unblocked */
 	uint64_t since_ns;               /* WAITING: since when; HELD: when granted */
 	uint64_t request_ns;             /* when the first unanswered request was sent */
+	uint64_t queries, transactions;  /* so far */
 	unsigned failed_attempts; /* WAITING: to connect, begun after the wait did; see pool.h */
 	uint8_t state;            /* enum lease_state */
 	bool keeps;               /* session mode: the server stays until the client leaves */

@@ -170,9 +170,11 @@ static void pool_waited(struct core *core, struct timer *timer)
 		fault.message = pool->failure_text;
 		fault.detail = "The server was tried again until checkout_timeout was over.";
 	}
-	while ((link = list_first(&pool->waiters))) {
+	while ((link = list_first(&pool->waiters)) && !pool->is_paused) {
 		struct lease *lease = container_of(link, struct lease, link);
-		uint64_t waited_ns = core->now_ns - lease->since_ns;
+		uint64_t since_ns =
+			lease->since_ns > pool->resumed_ns ? lease->since_ns : pool->resumed_ns;
+		uint64_t waited_ns = core->now_ns - since_ns;
 
 		if (waited_ns < limit_ns) {
 			core_timer_set(core, &pool->waited,
@@ -285,7 +287,7 @@ static void pool_grow(struct core *core, struct pool *pool)
 	int wanted = (int)pool->waiter_count - on_the_way;
 	uint64_t retry_ns;
 
-	if (core->pools->is_draining || pool->is_removed)
+	if (core->pools->is_draining || pool->is_removed || pool->is_paused)
 		return;
 	if (unlikely(room < 0))
 		pool_retire_idle(core, pool);
@@ -344,7 +346,7 @@ static void pool_dispatch(struct core *core, struct task *task)
 			pools_free(core, pool);
 		return;
 	}
-	if (link && !timer_is_set(&pool->waited) &&
+	if (link && !pool->is_paused && !timer_is_set(&pool->waited) &&
 		core->pools->config->general.checkout_timeout_ms != CONFIG_UNLIMITED)
 		core_timer_set(
 			core, &pool->waited, core->pools->config->general.checkout_timeout_ms);
@@ -472,10 +474,10 @@ void pool_give(struct core *core, struct server *server)
 
 	server->idle_ns = server->used_ns = core->now_ns;
 	server_enter(core, server, SERVER_IDLE);
-	if (unlikely(server->retires || core->pools->is_draining ||
+	if (unlikely(server->retires || core->pools->is_draining || pool->is_paused ||
 		    core->now_ns >= server->expires_ns || (int)pool_alive(pool) > pool->permits)) {
 		server_close(core, server,
-			"server_lifetime or its pool's configuration, or pgring is shutting down");
+			"server_lifetime is over, or its pool is changed, paused or closed");
 		return;
 	}
 	if (waiter) {

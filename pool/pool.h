@@ -28,6 +28,8 @@ struct pool_stats {
 	uint64_t assignments, transactions, queries, received, sent;
 	uint64_t transaction_us, query_us, wait_us, logins;
 	uint64_t parses, binds;
+	uint64_t connects, connect_us, failures; /* of server connections */
+	uint64_t rollbacks, resyncs, cleaned, force_closed;
 };
 
 struct snapshot;
@@ -37,7 +39,7 @@ enum { POOL_ADDRESSES = RESOLVE_MAX };
 struct pool {
 	const struct config_pool *config;
 	struct budget *budget;
-	uint32_t id, server_epoch;
+	uint32_t id, server_epoch, reconnects;
 	int permits; /* servers that this core may have; negative: owed, because pool_size was lowered */
 	int min_size;        /* this core's part of min_pool_size */
 	unsigned coming;     /* servers that other cores have promised */
@@ -46,6 +48,9 @@ struct pool {
 	uint64_t compared_ns;
 	struct list servers[SERVER_LIST_COUNT];
 	unsigned server_count[SERVER_LIST_COUNT];
+	struct tally *database_tally, *user_tally, *own_tally; /* what holds over all cores */
+	bool is_paused;      /* the console holds the clients: no server is given out or opened */
+	uint64_t resumed_ns; /* when the last pause ended */
 	struct list waiters; /* of leases, oldest first */
 	unsigned waiter_count;
 	unsigned client_count;
@@ -117,6 +122,7 @@ void pool_wake(struct core *core, struct pool *pool);
 
 /* Siblings in this folder. */
 void pool_init(struct pool *pool);
+void pool_find_tallies(struct core *core, struct pool *pool);
 /* Closes idle servers that there are no permits for any more. */
 void pool_retire_idle(struct core *core, struct pool *pool);
 /* Closes the server that has idled longest. Returns false if none is idle. */
@@ -127,6 +133,13 @@ void pools_free(struct core *core, struct pool *pool);
 void pool_settings_tried(struct core *core, struct pool *pool, struct settings *settings);
 /* The handler of LETTER_PLAIN. */
 void pool_plain_arrived(struct core *core, const struct letter *letter);
+/* Orders of the console. To look again whether the pool is paused (core/tally.h): its servers close when they are free, and
+ * clients wait, without checkout_timeout, until it is not. */
+void pool_apply_pause(struct core *core, struct pool *pool);
+/* To replace each server when it is free. */
+void pool_reconnect(struct core *core, struct pool *pool);
+/* To close all servers at once. No client may have one. */
+void pool_kill(struct core *core, struct pool *pool);
 
 /* News from the pool's servers. */
 void pool_server_ready(struct core *core, struct server *server);

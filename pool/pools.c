@@ -31,6 +31,7 @@ static struct pool *pools_new(struct core *core, const struct config *config, si
 	pool->permits =
 		budget_share(core->index, core->world->worker_count, pool->config->pool_size);
 	pool->min_size = pools_least(pool->config, core);
+	pool_find_tallies(core, pool);
 	budget_publish(core, pool);
 	if (pool->min_size > 0)
 		pool_wake(core, pool);

@@ -152,6 +152,7 @@ int server_open(
 	server->pending.batch = 1;
 	server->password = pool->password;
 	server->epoch = pool->server_epoch;
+	server->reconnects = pool->reconnects;
 	server->id = core->index + 1 + core->pools->next_id++ * core->world->worker_count;
 	server->opened_ns = core->now_ns;
 	list_init(&server->link);
@@ -181,6 +182,8 @@ void server_adopted(struct core *core, struct server *server)
 	list_push_back(&pool->servers[SERVER_LIST_IDLE], &server->link);
 	pool->server_count[SERVER_LIST_IDLE]++;
 	stream_read(core, server->stream);
+	if (pool->is_paused || server->reconnects != pool->reconnects)
+		server_close(core, server, "its pool was paused or reconnected meanwhile");
 }
 
 /* When it has to make room for a new one: its configured life, give or take the jitter. */
@@ -207,6 +210,8 @@ void server_login_done(struct core *core, struct server *server)
 	server->settings = pool->plain_settings;
 	settings_hold(server->settings);
 	core_count(core, METRIC_connects);
+	pool->stats.connects++;
+	pool->stats.connect_us += (core->now_ns - server->opened_ns) / NS_PER_US;
 	pool_server_ready(core, server);
 }
 
@@ -218,6 +223,7 @@ void server_login_failed(struct core *core, struct server *server, const struct 
 	bool by_password = is_refused && server->password + 1 < pool->config->server_password_count;
 
 	core_count(core, METRIC_connect_failures);
+	pool->stats.failures++;
 	if (is_refused && server->password == pool->password)
 		pool->password =
 			by_password ? server->password + 1 : 0; /* the next one may be good */
@@ -268,6 +274,7 @@ static void server_timer(struct core *core, struct timer *timer)
 		return;
 	case SERVER_CLEANING:
 		core_count(core, METRIC_force_closed);
+		server->pool->stats.force_closed++;
 		server_close(core, server, "could not be cleaned within rollback_timeout");
 		return;
 	case SERVER_IDLE:
@@ -316,11 +323,13 @@ static void server_clean_step(struct core *core, struct server *server)
 		return;
 	if (server->status != 'I') {
 		core_count(core, METRIC_rollbacks);
+		server->pool->stats.rollbacks++;
 		server_query_hidden(core, server, "ROLLBACK");
 		return;
 	}
 	if (server->dirt && !server->is_reset) {
 		core_count(core, METRIC_cleaned);
+		server->pool->stats.cleaned++;
 		server->is_reset = true;
 		server_query_hidden(core, server, "DISCARD ALL");
 		prepared_forget(&server->prepared);

@@ -60,18 +60,19 @@ struct server {
 	struct server_login *login; /* LOGIN only */
 	struct timer timer;         /* of the present state */
 	struct server_gather gather;
-	uint32_t left;     /* bytes of the present message still to come */
-	uint8_t state;     /* enum server_state */
-	char status;       /* of its last ReadyForQuery: 'I', 'T', 'E' */
-	uint8_t dirt;      /* enum server_dirt */
-	bool hides_rest;   /* the present message is not for the client */
-	bool is_reset;     /* CLEANING: DISCARD ALL was sent */
-	bool retires;      /* to be closed when it is free */
-	bool is_altered;   /* the present transaction has changed what a statement's text means */
-	bool was_moving;   /* CLOSING: another core waits for its permit */
-	bool is_promised;  /* MOVING: the other core asked for it */
-	unsigned moves_to; /* MOVING */
-	uint32_t epoch;    /* the pool's server_epoch when it was opened */
+	uint32_t left;       /* bytes of the present message still to come */
+	uint8_t state;       /* enum server_state */
+	char status;         /* of its last ReadyForQuery: 'I', 'T', 'E' */
+	uint8_t dirt;        /* enum server_dirt */
+	bool hides_rest;     /* the present message is not for the client */
+	bool is_reset;       /* CLEANING: DISCARD ALL was sent */
+	bool retires;        /* to be closed when it is free */
+	bool is_altered;     /* the present transaction has changed what a statement's text means */
+	bool was_moving;     /* CLOSING: another core waits for its permit */
+	bool is_promised;    /* MOVING: the other core asked for it */
+	unsigned moves_to;   /* MOVING */
+	uint32_t reconnects; /* the pool's when it was opened */
+	uint32_t epoch;      /* the pool's server_epoch when it was opened */
 	unsigned
 		cancels; /* cancel requests under way to it: it stays with its client until they are done */
 	uint32_t pid;
@@ -79,9 +80,10 @@ struct server {
 	uint16_t key_len;
 	struct address address;
 	uint64_t opened_ns, idle_ns, used_ns, expires_ns;
-	uint64_t id;      /* of the console */
-	size_t password;  /* which of the pool's passwords it logs in with */
-	char reason[200]; /* CLOSING: why */
+	uint64_t queries, transactions; /* so far */
+	uint64_t id;                    /* of the console */
+	size_t password;                /* which of the pool's passwords it logs in with */
+	char reason[200];               /* CLOSING: why */
 };
 
 /* Starts a connection for `pool`; it hears pool_server_ready() or pool_server_failed() on a later turn.

@@ -131,7 +131,9 @@ static void cancel_client(struct core *core, struct client *client)
 	static const struct fault fault = {"ERROR", SQLSTATE_QUERY_CANCELED,
 		"canceling statement due to user request", NULL, NULL};
 
-	if (client->state != CLIENT_READY) {
+	if (client->state == CLIENT_CONSOLE && client->command) {
+		client_console_cancel(core, client);
+	} else if (client->state != CLIENT_READY) {
 		core_count(core, METRIC_cancels_ignored);
 	} else if (client->lease.state == LEASE_WAITING) {
 		lease_cancel_wait(core, &client->lease);

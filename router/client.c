@@ -174,6 +174,7 @@ void client_open(struct core *core, int fd)
 
 static void client_give_back(struct core *core, struct client *client)
 {
+	client_admit_end(core, client);
 	if (client->pool) {
 		if (client->lease.state == LEASE_WAITING)
 			lease_cancel_wait(core, &client->lease);
@@ -186,7 +187,7 @@ static void client_give_back(struct core *core, struct client *client)
 	settings_drop(client->settings);
 	client->settings = NULL;
 	client_login_end(core, client);
-	client_console_end(client);
+	client_console_end(core, client);
 	if (client->pool && client->pool->is_removed)
 		pool_wake(core, client->pool); /* its last client lets it go */
 }

@@ -14,6 +14,7 @@
 #include "pool/pool.h"
 #include "router/router.h"
 
+struct client_console;
 struct client_login;
 struct command;
 
@@ -21,6 +22,13 @@ enum client_state {
 #define CLIENT_STATE(name, next, word) CLIENT_##name,
 #include "router/client_states.def"
 	CLIENT_STATE_COUNT
+};
+
+/* What a client is counted for, all cores together (core/tally.h). */
+enum client_count {
+	CLIENT_COUNT_PROCESS = 1,  /* from its first packet on, but for the console */
+	CLIENT_COUNT_DATABASE = 2, /* once its password was right */
+	CLIENT_COUNT_USER = 4,
 };
 
 enum { CLIENT_KEY_BYTES = 32, CLIENT_KEY_BYTES_OLD = 4 };
@@ -36,19 +44,20 @@ struct client {
 	struct task resume; /* goes on with `in` once the present completion is dealt with */
 	uint32_t left;      /* bytes of the present message still to come */
 	uint8_t state;      /* enum client_state */
-	uint8_t mode;       /* enum pool_mode, from the login on; a reload changes it only between two transactions */
-	bool discards;      /* ... which go nowhere */
-	bool gathers;       /* the first message in `in` is read on until it is whole */
-	bool skips;         /* a batch has failed: nothing counts until its Sync */
-	bool is_waiting;    /* the first message in `in` waits for a server, or for room */
-	bool is_leaving;    /* said goodbye, and still gets the answers to what it asked before */
-	char status;        /* of the last ReadyForQuery */
+	uint8_t mode; /* enum pool_mode, from the login on; a reload changes it only between two transactions */
+	bool discards;   /* ... which go nowhere */
+	bool gathers;    /* the first message in `in` is read on until it is whole */
+	bool skips;      /* a batch has failed: nothing counts until its Sync */
+	bool is_waiting; /* the first message in `in` waits for a server, or for room */
+	bool is_leaving; /* said goodbye, and still gets the answers to what it asked before */
+	uint8_t counted; /* enum client_count: where the tallies have it */
+	char status;     /* of the last ReadyForQuery */
 	uint8_t key_len;
 	uint8_t key[CLIENT_KEY_BYTES];
 	uint64_t id, connected_ns, request_ns;
 	struct address peer;
-	struct command *command; /* CONSOLE: under way */
-	char *prepared;          /* CONSOLE: text of the extended protocol's statement */
+	struct command *command;        /* CONSOLE: under way */
+	struct client_console *console; /* CONSOLE: statements and portals */
 };
 
 /* A connection that was accepted, and counted in the load of this core; the descriptor is taken over. */
@@ -90,6 +99,13 @@ void client_say_ready(struct core *core, struct client *client, char status);
 /* Sets the timer for what the client does now, if the configuration limits that. */
 void client_watch(struct core *core, struct client *client);
 
+/* The limits on clients (client_admit.c). A connection that wants a session is counted; then, once its password was right, its
+ * session with database and user, unless the database is disabled. Return false after having refused it. */
+bool client_admit_connection(struct core *core, struct client *client);
+bool client_admit(struct core *core, struct client *client);
+/* It counts no longer. */
+void client_admit_end(struct core *core, struct client *client);
+
 /* Siblings in this folder: the login (client_login.c), the session (client_relay.c, client_news.c), the
  * console (client_console.c). */
 void client_login_data(
@@ -109,7 +125,9 @@ extern const struct lease_events client_lease_events;
 void client_console_data(
 	struct core *core, struct client *client, const struct span *spans, unsigned count);
 void client_console_start(struct core *core, struct client *client);
-void client_console_end(struct client *client);
+void client_console_end(struct core *core, struct client *client);
+/* A cancel request for its command. */
+void client_console_cancel(struct core *core, struct client *client);
 /* The handler of LETTER_ANSWER. */
 void client_console_answered(struct core *core, const struct letter *letter);
 

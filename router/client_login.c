@@ -330,6 +330,8 @@ static void login_settle(struct core *core, struct client *client)
 			client->pool->config->refused);
 		return;
 	}
+	if (!client_admit(core, client))
+		return;
 	client_enter(core, client, CLIENT_SETTLING);
 	if (!login_collect(core, client, &wanted)) {
 		params_clear(&wanted);
@@ -462,12 +464,14 @@ static void login_session(struct core *core, struct client *client)
 			"server itself");
 		return;
 	}
-	if (core->router->is_draining) {
+	login_find_user(core, client);
+	if (core->router->is_draining &&
+		(!client->login->is_console || core->router->drain >= DRAIN_GENTLE)) {
 		client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
 		return;
 	}
-	login_find_user(core, client);
-	login_ask(core, client);
+	if (client->login->is_console || client_admit_connection(core, client))
+		login_ask(core, client);
 }
 
 /* Reads the first packet. Returns false if more must come first, or all is over. */

@@ -80,7 +80,7 @@ static void news_answered(struct core *core, struct lease *lease, char status, b
 		router_dismiss_removed(core, client);
 		return;
 	}
-	if (unlikely(core->router->is_draining) && !kept && client->in.bytes == 0) {
+	if (router_dismisses(core->router) && !kept && client->in.bytes == 0) {
 		client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
 		return;
 	}

@@ -1,4 +1,4 @@
-/* command: one statement of a console client on its way to control and back.
+/* command: what a console client asks, on its way to control and back.
  *
  * Made by the client's core, moved to control (LETTER_COMMAND), answered there, moved back (LETTER_ANSWER) and freed
  * by the core that made it.
@@ -12,13 +12,18 @@
 
 struct command {
 	uint16_t core;             /* whose client it is */
+	uint16_t format_count;     /* of the columns, as in Bind */
 	uint32_t slot, generation; /* the client */
-	char *text;
+	char *text;                /* malloc */
+	uint8_t *formats;          /* each 0 or 1; malloc */
 	bool is_simple;  /* a Query, not Parse and Execute: the answer has its RowDescription */
 	bool describes;  /* wants only the RowDescription */
+	bool has_failed; /* there is an ErrorResponse in the answer */
 	uint8_t *answer; /* messages, without ReadyForQuery; malloc */
 	size_t answer_len;
-	void *state; /* of control, between its steps */
 };
+
+/* Frees it with what it holds. NULL is allowed. */
+void command_free(struct command *command);
 
 #endif

@@ -2,6 +2,7 @@
 #include "router/router.h"
 
 #include "core/errors.h"
+#include "core/tally.h"
 #include "net/socket.h"
 #include "protocol/sqlstate.h"
 #include "router/cancel.h"
@@ -27,6 +28,7 @@ int router_open(struct core *core, const struct config *config, const char *admi
 		return ERR_NO_MEMORY;
 	core->router = router;
 	router->config = config;
+	router->everybody = tallies_get(core->world->tallies, TALLY_PROCESS, NULL, NULL);
 	router->admin_password = admin_password;
 	router->has_timeouts = router_limits_time(&config->general);
 	router->keys = keys_open(config, NULL, NULL);
@@ -112,6 +114,9 @@ void router_apply(struct core *core, const struct config *config, const char *ad
 
 /* ---- shutting down ---- */
 
+static const struct fault router_waited = {
+	"FATAL", SQLSTATE_ADMIN_SHUTDOWN, "server shutting down", NULL, NULL};
+
 static void router_dismiss(struct core *core, bool everybody)
 {
 	uint32_t at = 0;
@@ -120,7 +125,10 @@ static void router_dismiss(struct core *core, bool everybody)
 	while ((client = slab_next(&core->router->clients, &at))) {
 		if (client->state == CLIENT_CLOSING || client->state == CLIENT_CONSOLE)
 			continue;
-		if (everybody || !router_is_busy(client))
+		if (core->router->drain == DRAIN_SERVERS && client->state == CLIENT_READY &&
+			client->lease.state == LEASE_WAITING)
+			client_fatal(core, client, &router_waited);
+		else if (everybody || !router_is_busy(client))
 			client_fatal_text(
 				core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
 	}
@@ -149,14 +157,63 @@ void router_drain(struct core *core, enum drain_mode mode)
 {
 	struct router *router = core->router;
 
+	if (router->is_draining && mode < router->drain)
+		return;
 	router->is_draining = true;
-	router_dismiss(core, mode == DRAIN_NOW);
-	router_dismiss_consoles(core);
+	router->drain = mode;
+	if (mode != DRAIN_CLIENTS)
+		router_dismiss(core, mode == DRAIN_NOW);
+	if (mode >= DRAIN_GENTLE)
+		router_dismiss_consoles(core);
 	if (mode == DRAIN_GENTLE && router->config->general.shutdown_timeout_ms != CONFIG_UNLIMITED)
 		core_timer_set(
 			core, &router->drain_timer, router->config->general.shutdown_timeout_ms);
 	else
 		core_timer_stop(core, &router->drain_timer);
+}
+
+void router_drain_turn(struct core *core)
+{
+	const struct router *router = core->router;
+
+	if (router->console_count > 0 && router->clients.live == router->console_count)
+		router_dismiss_consoles(core);
+}
+
+/* ---- orders of the console ---- */
+
+static void router_kill(struct core *core, struct client *client)
+{
+	client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "admin forced disconnect");
+}
+
+unsigned router_kill_pool(struct core *core, const struct pool *pool)
+{
+	uint32_t at = 0;
+	unsigned killed = 0;
+	struct client *client;
+
+	while ((client = slab_next(&core->router->clients, &at))) {
+		if (client->pool != pool || client->state == CLIENT_CLOSING)
+			continue;
+		router_kill(core, client);
+		killed++;
+	}
+	return killed;
+}
+
+unsigned router_kill_client(struct core *core, uint64_t id)
+{
+	uint32_t at = 0;
+	struct client *client;
+
+	while ((client = slab_next(&core->router->clients, &at))) {
+		if (client->id != id || client->state == CLIENT_CLOSING)
+			continue;
+		router_kill(core, client);
+		return 1;
+	}
+	return 0;
 }
 
 bool router_idle(const struct core *core)

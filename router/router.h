@@ -11,6 +11,16 @@
 #include "net/listener.h"
 
 struct keys;
+struct pool;
+struct tally;
+
+/* How urgent a shutdown is, from the most patient. */
+enum drain_mode {
+	DRAIN_CLIENTS, /* no new clients; those who are there stay as long as they like */
+	DRAIN_SERVERS, /* idle and waiting clients go, transactions end first */
+	DRAIN_GENTLE,  /* the same, but who waits is served, and all until shutdown_timeout */
+	DRAIN_NOW,
+};
 
 struct router {
 	const struct config *config;
@@ -19,15 +29,12 @@ struct router {
 	struct keys *keys; /* SCRAM keys of users, once derived */
 	const char *admin_password;
 	uint64_t next_id;
-	bool has_timeouts;  /* some timeout of requests or idleness is configured */
+	struct tally *everybody; /* clients of all cores */
+	unsigned console_count;  /* of the clients */
+	bool has_timeouts;       /* some timeout of requests or idleness is configured */
 	bool is_draining;
+	enum drain_mode drain; /* while it drains */
 	struct timer drain_timer;
-};
-
-/* How urgent a shutdown is. */
-enum drain_mode {
-	DRAIN_GENTLE, /* idle clients go, transactions end first, until shutdown_timeout */
-	DRAIN_NOW,
 };
 
 /* Gives a core its router. `admin_password` must live as long as the router. Returns 0 or ERR_NO_MEMORY. */
@@ -50,6 +57,17 @@ void router_adopt(struct core *core, const struct letter *letter);
 
 /* No new clients; those who are there go as `mode` says. */
 void router_drain(struct core *core, enum drain_mode mode);
+/* Each turn of a core that drains: once only consoles are left, they go, too. */
+void router_drain_turn(struct core *core);
+/* Whether clients that have nothing under way are sent away. */
+static inline bool router_dismisses(const struct router *router)
+{
+	return unlikely(router->is_draining) && router->drain != DRAIN_CLIENTS;
+}
 bool router_idle(const struct core *core);
+
+/* Orders of the console: disconnects the clients of a pool; one client, by its id. Return how many. */
+unsigned router_kill_pool(struct core *core, const struct pool *pool);
+unsigned router_kill_client(struct core *core, uint64_t id);
 
 #endif

@@ -12,6 +12,7 @@
 #include "core/jobs.h"
 #include "core/memory.h"
 #include "core/snapshot.h"
+#include "core/tally.h"
 #include "net/loop.h"
 #include "net/socket.h"
 #include "pool/pool.h"
@@ -244,6 +245,8 @@ static void run_open(void)
 	run.pool_count = (unsigned)sim_between(1, SIM_POOLS);
 	plan_config();
 	world->worker_count = run.worker_count;
+	world->tallies = tallies_new();
+	CHECK(world->tallies);
 	world->control = run.worker_count;
 	world->first_job = run.worker_count + 1;
 	world->config = run.config;
@@ -576,6 +579,7 @@ static void run_close(void)
 		"%u of %u old configurations were let go", run.dropped,
 		run.reloads * run.worker_count);
 	mailboxes_destroy(&run.world.boxes);
+	tallies_free(run.world.tallies);
 	log_destroy(&run.world.log);
 	for (unsigned i = 0; i < run.reloads; i++) {
 		budget_forget(run.old[i]);

@@ -188,12 +188,12 @@ static void every_key_is_accepted(void **state)
 		"pgring.toml:10:1: warning: general.broadcast_address is not supported "
 		"yet and has no effect");
 	assert_message(&loaded,
-		"pgring.toml:70:1: warning: general.sharding_lookup_cache_size has no effect");
+		"pgring.toml:77:1: warning: general.sharding_lookup_cache_size has no effect");
 	assert_message(&loaded,
-		"pgring.toml:132:2: warning: [rewrite] is not supported yet and has no effect");
-	assert_message(&loaded, "pgring.toml:144:2: warning: [replica_lag] has no effect");
+		"pgring.toml:139:2: warning: [rewrite] is not supported yet and has no effect");
+	assert_message(&loaded, "pgring.toml:151:2: warning: [replica_lag] has no effect");
 	assert_message(
-		&loaded, "users.toml:34:1: warning: users.replication_sharding has no effect");
+		&loaded, "users.toml:37:1: warning: users.replication_sharding has no effect");
 	unload(&loaded);
 }
 

@@ -68,6 +68,109 @@ static void columns_are_described(void **state)
 	rows_clear(&rows);
 }
 
+/* One row with one cell in binary: what stands in it. */
+static void assert_binary(
+	enum rows_type type, int64_t number, unsigned scale, const char *bytes, size_t len)
+{
+	static const uint8_t binary[] = {1};
+	const struct rows_column column = {"x", type};
+	struct rows rows = {.is_bare = true, .formats = {binary, 1}};
+	struct reader body;
+	size_t at = 0;
+
+	rows_columns(&rows, &column, 1);
+	rows_begin(&rows);
+	if (scale > 0)
+		rows_decimal(&rows, number, scale);
+	else if (type == ROWS_BOOL)
+		rows_bool(&rows, number != 0);
+	else
+		rows_number(&rows, number);
+	rows_end(&rows);
+	assert_int_equal(next_message(&rows, &at, &body), 'D');
+	assert_int_equal(at, rows.len);
+	assert_int_equal(reader_u16(&body), 1);
+	assert_int_equal(reader_i32(&body), len);
+	assert_memory_equal(reader_bytes(&body, len), bytes, len);
+	assert_true(reader_done(&body));
+	rows_clear(&rows);
+}
+
+#define BINARY(type, number, scale, bytes) \
+	assert_binary(type, number, scale, bytes, sizeof bytes - 1)
+
+/* Expected bytes as PostgreSQL sends them: SELECT encode(numeric_send(...), 'hex'). */
+static void binary_cells_are_postgresqls(void **state)
+{
+	(void)state;
+	BINARY(ROWS_INT4, 258, 0, "\0\0\1\2");
+	BINARY(ROWS_INT4, -1, 0, "\377\377\377\377");
+	BINARY(ROWS_INT4, INT64_MAX, 0, "\177\377\377\377");
+	BINARY(ROWS_INT8, INT64_MIN, 0, "\200\0\0\0\0\0\0\0");
+	BINARY(ROWS_INT8, 1, 0, "\0\0\0\0\0\0\0\1");
+	BINARY(ROWS_BOOL, 1, 0, "\1");
+	BINARY(ROWS_BOOL, 0, 0, "\0");
+	BINARY(ROWS_TEXT, 42, 0, "42");
+	BINARY(ROWS_NUMERIC, 0, 0, "\0\0\0\0\0\0\0\0");
+	BINARY(ROWS_NUMERIC, 7, 0, "\0\1\0\0\0\0\0\0\0\7");
+	BINARY(ROWS_NUMERIC, -12345, 0, "\0\2\0\1\100\0\0\0\0\1\011\051");
+	BINARY(ROWS_NUMERIC, 123, 1, "\0\2\0\0\0\0\0\1\0\014\013\270"); /* 12.3 */
+	BINARY(ROWS_NUMERIC, 5, 1, "\0\1\377\377\0\0\0\1\023\210");     /* 0.5 */
+	BINARY(ROWS_NUMERIC, 1, 4, "\0\1\377\377\0\0\0\4\0\1");         /* 0.0001 */
+	BINARY(ROWS_NUMERIC, INT64_MAX, 0,
+		"\0\5\0\4\0\0\0\0\003\232\015\054\001\160\025\145\026\257");
+}
+
+static void decimals_are_written_out(void **state)
+{
+	static const struct {
+		int64_t number;
+		unsigned scale;
+		const char *text;
+	} cases[] = {{0, 1, "0.0"}, {123, 1, "12.3"}, {-123, 1, "-12.3"}, {-3, 1, "-0.3"},
+		{1005, 3, "1.005"}, {7, 0, "7"}};
+	struct reader body;
+
+	(void)state;
+	for (size_t i = 0; i < array_len(cases); i++) {
+		struct rows rows = {0};
+		size_t at = 0;
+
+		rows_begin(&rows);
+		rows_decimal(&rows, cases[i].number, cases[i].scale);
+		rows_end(&rows);
+		assert_int_equal(next_message(&rows, &at, &body), 'D');
+		assert_int_equal(reader_u16(&body), 1);
+		assert_cell(&body, cases[i].text);
+		rows_clear(&rows);
+	}
+}
+
+static void formats_are_for_columns(void **state)
+{
+	static const uint8_t codes[] = {0, 1};
+	static const struct rows_column columns[] = {
+		{"a", ROWS_INT4}, {"b", ROWS_INT4}, {"c", ROWS_INT4}};
+	struct rows rows = {.formats = {codes, 2}};
+	struct reader body;
+	size_t at = 0;
+
+	(void)state;
+	rows_columns(&rows, columns, 3);
+	rows_begin(&rows);
+	for (int i = 0; i < 3; i++)
+		rows_number(&rows, 5);
+	rows_end(&rows);
+	assert_int_equal(next_message(&rows, &at, &body), 'T');
+	assert_int_equal(next_message(&rows, &at, &body), 'D');
+	assert_int_equal(reader_u16(&body), 3);
+	assert_cell(&body, "5");
+	assert_int_equal(reader_i32(&body), 4);
+	assert_int_equal(reader_i32(&body), 5);
+	assert_cell(&body, "5");
+	rows_clear(&rows);
+}
+
 static void cells_are_what_they_were(void **state)
 {
 	static const int64_t numbers[] = {0, 1, -1, 42, INT32_MIN, INT64_MAX, INT64_MIN};
@@ -316,6 +419,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(columns_are_described),
+		cmocka_unit_test(binary_cells_are_postgresqls),
+		cmocka_unit_test(decimals_are_written_out),
+		cmocka_unit_test(formats_are_for_columns),
 		cmocka_unit_test(cells_are_what_they_were),
 		cmocka_unit_test(a_whole_result_is_one_run_of_messages),
 		cmocka_unit_test(small_messages_are_whole),

@@ -9,6 +9,7 @@ import pytest
 import crowd
 import harness
 import wireclient
+from console import Console
 from harness import DATABASE, PASSWORD, USER, database_row, user_row, wait_until
 from wireclient import SYNC, bind, describe_portal, describe_statement, execute, parse, query
 
@@ -27,51 +28,32 @@ PGBOUNCER = {
     "STATS": "database total_server_assignment_count total_xact_count total_query_count total_received total_sent total_xact_time total_query_time "
              "total_wait_time total_client_parse_count total_server_parse_count total_bind_count avg_server_assignment_count avg_xact_count "
              "avg_query_count avg_recv avg_sent avg_xact_time avg_query_time avg_wait_time avg_client_parse_count avg_server_parse_count avg_bind_count",
+    "STATS_TOTALS": "database server_assignment_count xact_count query_count bytes_received bytes_sent xact_time query_time wait_time "
+                    "client_parse_count server_parse_count bind_count",
+    "STATS_AVERAGES": "database server_assignment_count xact_count query_count bytes_received bytes_sent xact_time query_time wait_time "
+                      "avg_client_parse_count avg_server_parse_count avg_bind_count",
+    "TOTALS": "name value",
+    "LISTS": "list items",
+    "USERS": "name pool_size reserve_pool_size pool_mode max_user_connections current_connections max_user_client_connections "
+             "current_client_connections",
+    "MEM": "name size used free memtotal",
+    "STATE": "key value",
+    "CONFIG": "key value default changeable",
 }
 
-class Console:
-    """A console client whose answers come as lists of dictionaries."""
-
-    def __init__(self, wire):
-        self.wire = wire
-        self.tag = None
-        self.notices = []
-        self.columns = []
-
-    def ask(self, command):
-        self.wire.send(query(command))
-        return self.table(self.wire.read_ready())
-
-    def table(self, messages):
-        rows, self.notices, self.columns = [], [], []
-        for kind, body in messages:
-            if kind == b"E":
-                raise wireclient.ServerError(wireclient.error_fields(body))
-            if kind == b"T":
-                self.columns = wireclient.row_description(body)
-            elif kind == b"D":
-                values = [None if v is None else v.decode() for v in wireclient.data_row(body)]
-                assert len(values) == len(self.columns)
-                rows.append(dict(zip((c[0] for c in self.columns), values)))
-            elif kind == b"N":
-                self.notices += wireclient.error_fields(body).values()
-            elif kind == b"C":
-                self.tag = body[:-1].decode()
-        assert messages[-1] == (b"Z", b"I")
-        return rows
-
-    def row(self, command, **where):
-        rows = [r for r in self.ask(command) if all(r[k] == v for k, v in where.items())]
-        assert len(rows) == 1, "%d rows of %s with %s" % (len(rows), command, where)
-        return rows[0]
-
-    def refused(self, command):
-        """The error fields; the connection must go on."""
-        with pytest.raises(wireclient.ServerError) as caught:
-            self.ask(command)
-        assert caught.value.fields["S"] == "ERROR"
-        self.ask("SHOW VERSION")
-        return caught.value.fields
+# The types of their columns, where a tool reads them: the letter stands for PostgreSQL's OID.
+OIDS = {"s": 25, "i": 23, "q": 20, "n": 1700}
+PGBOUNCER_TYPES = {
+    "DATABASES": "ssissiiiissiiiiii",
+    "POOLS": "ssiiiiiiiiiiiiiss",
+    "LISTS": "si",
+    "CONFIG": "ssss",
+    "STATE": "ss",
+    "STATS": "s" + "n" * 22,
+    "STATS_TOTALS": "s" + "n" * 11,
+    "USERS": "ssssiiii",
+    "TOTALS": "sn",
+}
 
 
 @pytest.fixture
@@ -149,6 +131,22 @@ def test_columns_of_pgbouncer(shop, command):
     wanted = PGBOUNCER[command].split()
     assert [name for name in wanted if name not in have] == []
     assert len(have) == len(set(have)), "a name stands twice"
+
+
+@pytest.mark.pgring_only
+@pytest.mark.parametrize("command", PGBOUNCER)
+def test_order_and_types_of_pgbouncer(shop, command):
+    """What PgBouncer has comes first, in its order: some tools go by the place."""
+    _, console = shop()
+    console.ask("SHOW " + command)
+    wanted = PGBOUNCER[command].split()
+    have = [c[0] for c in console.columns]
+    if command == "STATS":
+        wanted.insert(wanted.index("total_bind_count") + 1, "total_client_login_count")
+    assert have[:len(wanted)] == wanted
+    types = [c[3] for c in console.columns]
+    letters = PGBOUNCER_TYPES.get(command, "")
+    assert types[:len(letters)] == [OIDS[letter] for letter in letters]
 
 
 def test_version(shop):
@@ -444,3 +442,188 @@ def test_new_clients_during_shutdown(shop):
     assert time.monotonic() - began < 1, "a new client is neither served nor refused"
     busy.ask("COMMIT")
     assert one.process.wait(5) == 0
+
+
+# ---- the figures are true --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.pgring_only
+@pytest.mark.parametrize("workers", (1, 4))
+def test_figures_add_up(shop, workers):
+    one, console = shop(workers=workers, default_pool_size=4, healthcheck_interval=400)
+    wires = crowd.all_connected(one, 12)
+    crowd.ask_all(wires, "SELECT 1")
+    for wire in wires[:3]:
+        wire.ask("BEGIN; SELECT 1")
+    pool = console.row("SHOW POOLS", database=DATABASE, user=USER)
+    database = console.row("SHOW DATABASES", name=DATABASE)
+    user = console.row("SHOW USERS", name=USER)
+    lists = {r["list"]: int(r["items"]) for r in console.ask("SHOW LISTS")}
+    cores = console.ask("SHOW CORES")
+    assert int(pool["cl_active"]) == 12 and pool["sv_active"] == "3" and pool["sv_idle_xact"] == "3"
+    assert database["current_client_connections"] == user["current_client_connections"] == "12"
+    assert database["current_connections"] == user["current_connections"] == pool["sv_total"]
+    assert lists["used_clients"] == 13 and lists["used_servers"] == int(pool["sv_total"]) and lists["login_clients"] == 0
+    assert lists["databases"] == 1 and lists["pools"] == len(console.ask("SHOW POOLS"))
+    assert len(cores) == workers and sum(int(r["clients"]) for r in cores) == 13
+    assert sum(int(r["servers"]) for r in cores) == int(pool["sv_total"])
+    assert sum(int(r["logins"]) for r in cores) == 13 and all(int(r["loop_turns"]) > 0 for r in cores)
+    for wire in wires[:3]:
+        wire.ask("COMMIT")
+    time.sleep(0.6)
+    pool = console.row("SHOW POOLS", database=DATABASE, user=USER)
+    assert pool["sv_idle"] == "0" and int(pool["sv_used"]) == int(pool["sv_total"]) > 0, "idle for longer than healthcheck_interval"
+    assert {r["state"] for r in console.ask("SHOW SERVERS")} == {"used"}
+
+
+@pytest.mark.pgring_only
+def test_memory(shop):
+    one, console = shop(default_pool_size=1)
+    before = {r["name"]: r for r in console.ask("SHOW MEM")}
+    wires = crowd.all_connected(one, 40)
+    after = {r["name"]: r for r in console.ask("SHOW MEM")}
+    assert int(after["client"]["used"]) - int(before["client"]["used"]) == 40
+    for row in after.values():
+        assert int(row["memtotal"]) == int(row["size"]) * (int(row["used"]) + int(row["free"]))
+    assert int(after["allocated"]["used"]) > int(after["client"]["memtotal"])
+    wires[0].ask("BEGIN; SELECT 1")
+    wires[1].send(query("SELECT '%s'" % ("x" * 20000)))
+    wait_until(lambda: int(console.row("SHOW MEM", name="client_input")["used"]) > 20000, 3, "the waiting request", 0.05)
+    wires[0].ask("COMMIT")
+    wires[1].read_ready()
+    assert console.row("SHOW MEM", name="client_input")["used"] == "0"
+
+
+@pytest.mark.pgring_only
+def test_addresses(shop):
+    one, console = shop()
+    wire = one.connect()
+    row = console.row("SHOW CLIENTS", database=DATABASE)
+    assert (row["addr"], int(row["port"])) == wire.sock.getsockname()
+    assert (row["local_addr"], int(row["local_port"])) == wire.sock.getpeername()
+    wire.ask("SELECT 1")
+    wire.ask("BEGIN; SELECT 1")
+    row = console.row("SHOW CLIENTS", database=DATABASE)
+    server = console.row("SHOW SERVERS")
+    assert row["link"] == server["ptr"] and server["link"] == row["ptr"] and server["client_id"] == row["id"]
+    assert row["queries"] == "2" and row["transactions"] == "1"
+    assert int(server["local_port"]) > 0 and int(server["remote_pid"]) == wire.server_pid()
+
+
+@pytest.mark.pgring_only
+def test_averages(shop):
+    one, console = shop(stats_period=300)
+    wire = one.connect()
+    deadline = time.monotonic() + 0.7
+    while time.monotonic() < deadline:
+        wire.ask("SELECT pg_sleep(0.002)")
+    row = console.row("SHOW STATS", database=DATABASE)
+    averages = console.row("SHOW STATS_AVERAGES", database=DATABASE)
+    totals = {r["name"]: int(r["value"]) for r in console.ask("SHOW TOTALS")}
+    assert 20 < int(row["avg_query_count"]) < 500 and 1900 < int(row["avg_query_time"]) < 60000
+    assert 20 < int(averages["query_count"]) < 500
+    assert totals["total_query_count"] == int(row["total_query_count"]) and totals["total_client_bytes"] == int(row["total_received"])
+
+
+# ---- drivers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.pgring_only
+def test_binary_results(shop):
+    """asyncpg and pgx ask for binary."""
+    _, console = shop()
+    console.wire.send(parse("SHOW LISTS", name="a") + parse("SHOW CORES", name="b") + SYNC)
+    console.wire.read_ready()
+    console.wire.send(bind(name="a", result_formats=(1,)) + describe_portal() + execute() + SYNC)
+    messages = console.wire.read_ready()
+    rows = [wireclient.data_row(body) for kind, body in messages if kind == b"D"]
+    assert dict(rows)[b"databases"] == b"\0\0\0\1"
+    assert [c[6] for kind, body in messages if kind == b"T" for c in wireclient.row_description(body)] == [1, 1]
+    console.wire.send(bind(name="b", result_formats=(0, 1)) + execute() + SYNC)
+    messages = console.wire.read_ready()
+    assert wireclient.data_row(messages[1][1])[:3] == [b"0", b"\0\0\0\1", b"0"], "as many codes as there are; the others are text"
+
+
+@pytest.mark.pgring_only
+def test_named_statements_and_portals(shop):
+    _, console = shop()
+    console.wire.send(parse("SHOW VERSION", name="v") + parse("SHOW STATE", name="s") + SYNC)
+    console.wire.read_ready()
+    for name, columns in (("v", 1), ("s", 2), ("v", 1)):
+        console.wire.send(bind(name=name, portal="p") + describe_portal("p") + execute("p") + SYNC)
+        console.table(console.wire.read_ready())
+        assert len(console.columns) == columns
+    for messages, sqlstate in ((bind(name="x"), "26000"), (execute("p"), "34000"), (parse("SHOW STATE", name="v"), "42P05"),
+                               (parse("SHOW STATE; SHOW VERSION") + bind() + execute(), "42601"), (bind(name="v", values=("1",)), "08P01")):
+        console.wire.send(messages + SYNC)
+        errors = [wireclient.error_fields(body)["C"] for kind, body in console.wire.read_ready() if kind == b"E"]
+        assert errors == [sqlstate]
+    console.wire.send(wireclient.close_statement("v") + bind(name="v") + SYNC)
+    assert [kind for kind, _ in console.wire.read_ready()] == [b"3", b"E", b"Z"]
+
+
+@pytest.mark.pgring_only
+def test_several_statements(shop):
+    _, console = shop()
+    console.wire.send(query("SHOW VERSION; SHOW STATE ;; SHOW LISTS;"))
+    kinds = [kind for kind, _ in console.wire.read_ready()]
+    assert kinds.count(b"T") == 3 and kinds.count(b"C") == 3 and kinds[-1] == b"Z" and kinds.count(b"Z") == 1
+    console.wire.send(query("SHOW VERSION; NONSENSE; SHOW LISTS"))
+    assert [kind for kind, _ in console.wire.read_ready()] == [b"T", b"D", b"C", b"E", b"Z"]
+    console.wire.send(query(";".join(["SHOW VERSION"] * 3000)))
+    assert [kind for kind, _ in console.wire.read_ready()].count(b"C") == 3000
+
+
+@pytest.mark.pgring_only
+def test_what_drivers_ask(shop):
+    _, console = shop()
+    for name in ("client_encoding", "standard_conforming_strings", "datestyle", "timezone", "default_transaction_isolation", "TimeZone"):
+        rows = console.ask("SHOW " + name)
+        assert len(rows) == 1 and list(rows[0]) == [name.lower()]
+    for command in ("SET client_encoding = 'UTF8'", "SET extra_float_digits TO 3", "SET datestyle='ISO'", "SET application_name = 'a; b'"):
+        assert console.says(command) == "SET"
+    assert console.ask("SELECT version")[0]["version"].startswith("pgring"), "SELECT is SHOW, as with PgBouncer"
+    assert "bad arguments" in console.refused("SHOW \"VERSION")["M"]
+
+
+@pytest.mark.pgring_only
+def test_asyncpg_on_the_console(pooler):
+    asyncpg = pytest.importorskip("asyncpg")
+    import asyncio
+    one = pooler(workers=2)
+
+    async def use():
+        connection = await asyncpg.connect(host=one.host, port=one.port, user="admin", password=one.admin["password"], database=one.admin["name"],
+                                           ssl=False)
+        for _ in range(2):
+            assert (await connection.fetch("SHOW DATABASES"))[0]["name"] == DATABASE
+            assert {r["list"]: r["items"] for r in await connection.fetch("SHOW LISTS")}["databases"] == 1
+            stats = (await connection.fetch("SHOW STATS"))[0]
+            assert stats["total_query_count"] == 0 and stats["database"] == DATABASE
+            assert (await connection.fetch("SHOW POOLS"))[0]["paused"] is False
+            cores = await connection.fetch("SHOW CORES")
+            assert len(cores) == 2 and cores[0]["turn_time"] > 0 and cores[1]["clients"] + cores[0]["clients"] == 1
+        await connection.close()
+
+    asyncio.run(use())
+
+
+@pytest.mark.pgring_only
+def test_exporter(shop):
+    """What pgbouncer_exporter 0.12 asks, in its order, and what it needs of the answers."""
+    one, console = shop(workers=2)
+    one.connect().ask("SELECT 1")
+    assert console.ask("SHOW STATS")
+    console.ask("SHOW LISTS")
+    assert len(console.columns) == 2
+    config = {r["key"]: r["value"] for r in console.ask("SHOW CONFIG")}
+    assert len(console.columns) == 4 and int(config["max_client_conn"]) >= 0 and int(config["max_user_connections"]) >= 0
+    assert console.ask("SHOW VERSION")[0]["version"]
+    needs = {"DATABASES": ("pool_size", "reserve_pool_size", "max_connections", "current_connections", "paused", "disabled"),
+             "STATS_TOTALS": ("query_count", "xact_count", "bytes_received", "bytes_sent", "query_time", "xact_time", "wait_time",
+                              "server_assignment_count"),
+             "POOLS": ("cl_active", "cl_waiting", "sv_active", "sv_idle", "sv_used", "sv_tested", "sv_login", "maxwait", "maxwait_us",
+                       "cl_active_cancel_req", "cl_waiting_cancel_req", "sv_active_cancel", "sv_being_canceled")}
+    for command, columns in needs.items():
+        for row in console.ask("SHOW " + command):
+            assert all(float(row[column]) >= 0 for column in columns)

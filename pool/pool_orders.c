@@ -1,0 +1,73 @@
+/* What the console orders a pool to do. */
+#include "core/tally.h"
+#include "pool/pool.h"
+
+static void pool_close_list(
+	struct core *core, struct pool *pool, enum server_list which, const char *reason)
+{
+	list_each_safe(link, &pool->servers[which])
+		server_close(core, container_of(link, struct server, link), reason);
+}
+
+/* Those that nobody has to wait for. One that is being checked or cleaned closes when it is given back. */
+static void pool_close_unused(struct core *core, struct pool *pool, const char *reason)
+{
+	pool_close_list(core, pool, SERVER_LIST_IDLE, reason);
+	list_each_safe(link, &pool->servers[SERVER_LIST_OPENING]) {
+		struct server *server = container_of(link, struct server, link);
+
+		if (server->state == SERVER_CONNECTING || server->state == SERVER_LOGIN)
+			server_close(core, server, reason);
+	}
+}
+
+/* Whether the console has paused the database, or everything. */
+static bool pool_must_pause(struct core *core, const struct pool *pool)
+{
+	const struct tally *all = tallies_get(core->world->tallies, TALLY_PROCESS, NULL, NULL);
+
+	return atomic_load(&all->is_paused) || atomic_load(&pool->database_tally->is_paused);
+}
+
+void pool_find_tallies(struct core *core, struct pool *pool)
+{
+	struct tallies *tallies = core->world->tallies;
+	const struct config_pool *config = pool->config;
+
+	pool->database_tally = tallies_get(tallies, TALLY_DATABASE, config->database, NULL);
+	pool->user_tally = tallies_get(tallies, TALLY_USER, NULL, config->user);
+	pool->own_tally = tallies_get(tallies, TALLY_POOL, config->database, config->user);
+	pool->is_paused = pool_must_pause(core, pool);
+}
+
+void pool_apply_pause(struct core *core, struct pool *pool)
+{
+	bool was_paused = pool->is_paused;
+
+	pool->is_paused = pool_must_pause(core, pool);
+	if (pool->is_paused) {
+		core_timer_stop(core, &pool->waited);
+		pool_close_unused(core, pool, "the pool is paused");
+	} else if (was_paused) {
+		pool->resumed_ns = core->now_ns;
+		pool_wake(core, pool);
+	}
+}
+
+void pool_reconnect(struct core *core, struct pool *pool)
+{
+	pool->reconnects++; /* for those that are on their way between cores */
+	for (unsigned i = 0; i < SERVER_LIST_COUNT; i++)
+		list_each(link, &pool->servers[i])
+			container_of(link, struct server, link)->retires = true;
+	pool->address_count = 0; /* the name may mean another server now */
+	pool_close_unused(core, pool, "RECONNECT");
+	pool_wake(core, pool);
+}
+
+void pool_kill(struct core *core, struct pool *pool)
+{
+	CHECK(list_empty(&pool->servers[SERVER_LIST_BUSY]));
+	pool_close_list(core, pool, SERVER_LIST_OPENING, "KILL");
+	pool_close_list(core, pool, SERVER_LIST_IDLE, "KILL");
+}
