@@ -33,7 +33,7 @@ struct task {
 	void (*run)(struct core *core, struct task *task);
 };
 
-/* What all threads share. Immutable once they run, but for the mailboxes and the log rings. */
+/* What all threads share. Immutable once they run, but for the mailboxes, the log rings and the sum of held bytes. */
 struct world {
 	unsigned worker_count; /* cores that serve clients: members 0..worker_count-1 */
 	unsigned control;      /* the member that administers */
@@ -44,6 +44,7 @@ struct world {
 	uint8_t secret[32];      /* of this process; for salts of unknown users */
 	struct tallies *tallies; /* what holds over all cores */
 	const struct config *config;
+	_Alignas(64) atomic_int_fast64_t held_bytes; /* of clients (router/held.h) */
 };
 
 struct core {

@@ -15,6 +15,8 @@ enum {
 		1024, /* submissions between two turns; more only costs a second system call */
 	LIMIT_RING_COMPLETIONS = 8192,
 	LIMIT_BUFFERS = 512, /* receive buffers of one core */
+	LIMIT_BUFFERS_SHORT =
+		32, /* of them that the kernel gets for a turn while memory is short */
 	LIMIT_BUFFER_BYTES = 4096,
 	LIMIT_SPANS =
 		LIMIT_BUFFERS, /* buffers of one completion: a bundle may take all there are */
@@ -24,9 +26,16 @@ enum {
 	LIMIT_COPY_BYTES = 512,        /* pieces up to this are copied, larger ones borrowed */
 	LIMIT_BLOCK_BYTES = 1024,      /* one block of a queue, its head included */
 	LIMIT_QUEUE_HIGH = 256 * 1024, /* bytes queued to a peer at which the source is paused */
+	LIMIT_UNREAD_BYTES = 16 * 1024 *
+		1024, /* copied out for slow peers of a core, before it is short of memory */
 	LIMIT_QUEUE_LOW = LIMIT_QUEUE_HIGH / 2,
 	LIMIT_HELD_BYTES =
-		64 * 1024, /* of one client, received and not yet consumed, before it is paused */
+		64 * 1024, /* of one client that waits for a server, before it is paused */
+	LIMIT_WHOLE_BYTES =
+		2 * 1024 * 1024,      /* larger requests take a server before they are whole */
+	LIMIT_SMALL_BYTES = 8 * 1024, /* of one client, which may use the reserve (held.h) */
+	LIMIT_STALL_MS = 500, /* how long a large request may bring little, once memory is short */
+	LIMIT_UNFINISHED_MS = 2000, /* how long these may take once memory is short */
 
 	LIMIT_STATEMENT_BYTES = 32 << 20, /* of one prepared statement */
 	LIMIT_CLIENT_STATEMENTS_BYTES = 64 << 20, /* of all of one client's, each counted in full */
@@ -42,6 +51,8 @@ enum {
 _Static_assert((LIMIT_BUFFERS & (LIMIT_BUFFERS - 1)) == 0, "the buffer ring is a power of two");
 _Static_assert((LIMIT_MAILBOX & (LIMIT_MAILBOX - 1)) == 0, "a mailbox is a power of two");
 _Static_assert((LIMIT_PENDING & (LIMIT_PENDING - 1)) == 0, "the pending queue is a power of two");
+_Static_assert(LIMIT_SMALL_BYTES < LIMIT_HELD_BYTES && LIMIT_HELD_BYTES < LIMIT_WHOLE_BYTES,
+	"the more a client holds, the sooner it is paused");
 _Static_assert(LIMIT_COPY_BYTES < LIMIT_BLOCK_BYTES, "a copied piece fits in a block");
 _Static_assert(LIMIT_SLOTS <= 1 << 24, "a slot's index has 24 bits in user_data");
 _Static_assert(

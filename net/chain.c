@@ -11,7 +11,7 @@ struct piece {
 	uint8_t *bytes;
 	void *heap; /* HEAP: what to free; BULK: what to drop */
 	uint32_t len;
-	uint32_t room; /* BLOCK: bytes behind the used ones */
+	uint32_t room; /* BLOCK: bytes behind the used ones; HEAP: bytes of all of it */
 	uint16_t buffer;
 	uint16_t kind;
 };
@@ -63,11 +63,20 @@ static void piece_free(struct net *net, struct piece *piece)
 		bulk_drop(piece->heap);
 		break;
 	case PIECE_HEAP:
+		net->heap_bytes -= piece->room;
 		free(piece->heap);
 		break;
 	}
 	piece->next = net->free_pieces;
 	net->free_pieces = piece;
+}
+
+static void piece_own(struct net *net, struct piece *piece, void *bytes, size_t len)
+{
+	piece->kind = PIECE_HEAP;
+	piece->bytes = piece->heap = bytes;
+	piece->len = piece->room = (uint32_t)len;
+	net->heap_bytes += len;
 }
 
 static void chain_append(struct chain *chain, struct piece *piece)
@@ -152,8 +161,7 @@ void chain_adopt(struct core *core, struct chain *chain, void *bytes, size_t len
 		return;
 	}
 	piece = piece_new(core->net, PIECE_HEAP);
-	piece->bytes = piece->heap = bytes;
-	piece->len = (uint32_t)len;
+	piece_own(core->net, piece, bytes, len);
 	chain_append(chain, piece);
 }
 
@@ -258,8 +266,7 @@ unsigned chain_unborrow(struct core *core, struct chain *chain, size_t skip)
 		CHECK(copy);
 		memcpy(copy, piece->bytes, piece->len);
 		ring_buffer_drop(core->net->ring, piece->buffer);
-		piece->kind = PIECE_HEAP;
-		piece->bytes = piece->heap = copy;
+		piece_own(core->net, piece, copy, piece->len);
 		chain->borrowed--;
 		returned++;
 	}

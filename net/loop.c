@@ -82,6 +82,7 @@ void loop_turn(struct core *core, uint64_t timeout_ns)
 	if (core->each_turn)
 		core->each_turn(core);
 	stream_feed_starved(core);
+	stream_ration_all(core);
 	stream_flush_all(core);
 
 	wait_ns = timer_wait_ns(&core->timers, core->now_ns);

@@ -18,6 +18,9 @@ struct net {
 	struct slab streams;
 	struct piece *free_pieces, *free_blocks;
 	unsigned free_block_count;
+	bool is_rationed;    /* what is received in a turn is bounded more tightly than usual */
+	bool wants_ration;   /* the router says so (stream_ration) */
+	uint64_t heap_bytes; /* of pieces in memory of their own: what slow peers have not read */
 	struct list dirty;   /* streams with bytes to send and no send in flight */
 	struct list starved; /* streams whose receive found no buffer, oldest first */
 	struct list holders; /* streams whose queue holds receive buffers, oldest first */

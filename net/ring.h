@@ -101,7 +101,10 @@ unsigned ring_spans(
 /* One more holder of a buffer, one less; the last one gives it back to the kernel. */
 void ring_buffer_hold(struct ring *ring, uint16_t buffer);
 void ring_buffer_drop(struct ring *ring, uint16_t buffer);
-/* Buffers that the kernel has, of all. */
+/* Lets the kernel have no more than `ration` buffers between two turns; what else is free stays here. What it has already it
+ * keeps. One receive may take all that it has before it can be stopped, so this bounds what comes uninvited. */
+void ring_ration(struct ring *ring, unsigned ration);
+/* Buffers that nobody holds, of all. */
 unsigned ring_buffers_free(const struct ring *ring);
 unsigned ring_buffers_all(const struct ring *ring);
 

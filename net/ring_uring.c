@@ -35,6 +35,7 @@ struct ring {
 	uint16_t *order, *place, *holders;
 	unsigned buffer_count, buffer_mask;
 	unsigned given;       /* buffers put behind the tail and not yet published */
+	unsigned ration;      /* how many may be */
 	unsigned buffer_tail; /* where the next one goes */
 	unsigned buffers_free;
 
@@ -198,6 +199,18 @@ void ring_wake(struct core *core, unsigned member)
 
 /* ---- completions ---- */
 
+static void ring_publish(struct ring *ring)
+{
+	unsigned kernels = ring->buffers_free - ring->given, count = ring->given;
+
+	if (unlikely(kernels + count > ring->ration))
+		count = kernels < ring->ration ? ring->ration - kernels : 0;
+	if (count == 0)
+		return;
+	io_uring_buf_ring_advance(ring->buffer_ring, (int)count);
+	ring->given -= count;
+}
+
 void ring_wait(struct ring *ring, uint64_t timeout_ns)
 {
 	struct __kernel_timespec timeout = {.tv_sec = (int64_t)(timeout_ns / NS_PER_S),
@@ -205,10 +218,8 @@ void ring_wait(struct ring *ring, uint64_t timeout_ns)
 	struct io_uring_cqe *cqe = NULL;
 	int result;
 
-	if (ring->given) {
-		io_uring_buf_ring_advance(ring->buffer_ring, (int)ring->given);
-		ring->given = 0;
-	}
+	if (ring->given)
+		ring_publish(ring);
 	if (timeout_ns == 0)
 		result = io_uring_submit_and_get_events(&ring->uring);
 	else
@@ -307,6 +318,11 @@ void ring_buffer_drop(struct ring *ring, uint16_t buffer)
 		ring_buffer_give(ring, buffer);
 }
 
+void ring_ration(struct ring *ring, unsigned ration)
+{
+	ring->ration = ration;
+}
+
 unsigned ring_buffers_free(const struct ring *ring)
 {
 	return ring->buffers_free;
@@ -326,7 +342,7 @@ static int ring_open_buffers(struct ring *ring, unsigned count)
 {
 	struct io_uring_buf_reg registration = {.ring_entries = count, .bgid = RING_GROUP};
 
-	ring->buffer_count = count;
+	ring->buffer_count = ring->ration = count;
 	ring->buffer_mask = count - 1;
 	ring->buffer_ring_bytes = count * sizeof(struct io_uring_buf);
 	ring->buffer_ring = mmap(NULL, ring->buffer_ring_bytes, PROT_READ | PROT_WRITE,

@@ -273,6 +273,22 @@ static void stream_received_bulk(struct core *core, struct stream *stream, int r
 	stream_receive_over(core, stream, result);
 }
 
+void stream_ration(struct core *core, bool is_short)
+{
+	core->net->wants_ration = is_short;
+}
+
+void stream_ration_all(struct core *core)
+{
+	struct net *net = core->net;
+	bool is_short = net->wants_ration || net->heap_bytes > LIMIT_UNREAD_BYTES;
+
+	if (likely(is_short == net->is_rationed))
+		return;
+	net->is_rationed = is_short;
+	ring_ration(net->ring, is_short ? LIMIT_BUFFERS_SHORT : ring_buffers_all(net->ring));
+}
+
 void stream_feed_starved(struct core *core)
 {
 	struct net *net = core->net;

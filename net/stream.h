@@ -114,9 +114,13 @@ void stream_close(struct core *core, struct stream *stream, enum stream_close_ho
  * kernel has let go. Until then data() and ended() may still come; who closes the stream meanwhile hears closed() as ever. */
 void stream_release(struct core *core, struct stream *stream);
 
+/* Memory is short, or no longer: bytes that cannot be refused shall be few. */
+void stream_ration(struct core *core, bool is_short);
+
 /* For the loop. */
 void stream_complete(struct core *core, const struct ring_completion *completion);
 void stream_flush_all(struct core *core);
 void stream_feed_starved(struct core *core);
+void stream_ration_all(struct core *core);
 
 #endif

@@ -119,6 +119,7 @@ static void client_closed(struct core *core, struct stream *stream)
 	struct client *client = client_of(stream);
 
 	CHECK(client->state == CLIENT_CLOSING);
+	held_forget(core, client);
 	chain_clear(core, &client->in);
 	load_remove(core->world, core->index);
 	slab_free(&core->router->clients, client);
@@ -165,6 +166,7 @@ void client_open(struct core *core, int fd)
 	client->connected_ns = client->request_ns = core->now_ns;
 	timer_init(&client->timer, client_timer);
 	task_init(&client->resume, client_resume);
+	held_init(&client->held);
 	socket_accepted(fd, &client->peer);
 	if (router->config->general.client_login_timeout_ms != CONFIG_UNLIMITED)
 		core_timer_set(

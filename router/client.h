@@ -39,6 +39,7 @@ struct client {
 	struct lease lease;
 	struct settings *settings;
 	struct chain in;            /* received and not yet dealt with */
+	struct held held;           /* how much of it is counted */
 	struct client_login *login; /* until READY or CONSOLE */
 	struct timer timer;         /* of the login, of idleness, of a query */
 	struct task resume; /* goes on with `in` once the present completion is dealt with */

@@ -32,8 +32,8 @@ enum login_step { LOGIN_PLAIN, LOGIN_MD5, LOGIN_SASL_FIRST, LOGIN_SASL_FINAL };
 struct client_login {
 	uint8_t *packet; /* the body of the start-up packet; `startup` points into it */
 	struct startup startup;
-	struct scram_server scram;
-	struct scram_keys mock; /* of a user who does not exist */
+	struct scram_server *scram; /* once the client has begun to prove itself: it is large */
+	struct scram_keys mock;     /* of a user who does not exist */
 	const struct scram_keys *keys;
 	size_t key_count;
 	struct keys_wait wait;
@@ -63,6 +63,7 @@ struct login_check {
 };
 
 static void login_next(struct core *core, struct client *client);
+static void login_throttle(struct core *core, struct client *client);
 
 static struct client_login *login_of(struct core *core, struct client *client)
 {
@@ -86,6 +87,9 @@ void client_login_end(struct core *core, struct client *client)
 	keys_drop(login->key_table);
 	snapshot_drop(core, login->snapshot);
 	free(login->packet);
+	if (login->scram)
+		memory_wipe(login->scram, sizeof *login->scram);
+	free(login->scram);
 	memory_wipe(login, sizeof *login);
 	free(login);
 	client->login = NULL;
@@ -216,7 +220,6 @@ static void login_ask_scram(struct core *core, struct client *client)
 		login->keys = &login->mock;
 		login->key_count = 1;
 	}
-	scram_server_init(&login->scram);
 	login->step = LOGIN_SASL_FIRST;
 	writer_init(&writer, message, sizeof message);
 	auth_request_write_sasl(&writer, mechanisms, 1);
@@ -228,6 +231,7 @@ void client_login_derived(struct core *core, struct client *client)
 {
 	login_ask_scram(core, client);
 	login_next(core, client);
+	login_throttle(core, client);
 }
 
 /* ---- a trial of the settings, and the greeting ---- */
@@ -477,7 +481,7 @@ static void login_session(struct core *core, struct client *client)
 /* Reads the first packet. Returns false if more must come first, or all is over. */
 static bool login_first_packet(struct core *core, struct client *client)
 {
-	struct client_login *login = login_of(core, client);
+	struct client_login *login;
 	uint8_t head[STARTUP_LENGTH_BYTES];
 	struct startup_refusal refusal;
 	int len, error;
@@ -492,6 +496,7 @@ static bool login_first_packet(struct core *core, struct client *client)
 	}
 	if (client->in.bytes < sizeof head + (size_t)len)
 		return false;
+	login = login_of(core, client);
 	free(login->packet);
 	login->packet = malloc((size_t)len + 1);
 	CHECK(login->packet);
@@ -627,7 +632,7 @@ static void login_sasl_failed(struct core *core, struct client *client, int erro
 		return;
 	}
 	core_count(core, METRIC_login_failures);
-	client_fatal(core, client, &client->login->scram.fault);
+	client_fatal(core, client, &client->login->scram->fault);
 }
 
 static void login_sasl_first(
@@ -652,8 +657,11 @@ static void login_sasl_first(
 	}
 	rand_secure(raw, sizeof raw);
 	scram_nonce_format(raw, nonce);
+	login->scram = calloc(1, sizeof *login->scram);
+	CHECK(login->scram);
+	scram_server_init(login->scram);
 	error = scram_server_first(
-		&login->scram, initial.data, initial.data_len, login->keys, nonce, &reply);
+		login->scram, initial.data, initial.data_len, login->keys, nonce, &reply);
 	if (error) {
 		login_sasl_failed(core, client, error);
 		return;
@@ -680,7 +688,7 @@ static void login_sasl_final(
 		return;
 	}
 	error = scram_server_final(
-		&login->scram, data, data_len, login->keys, login->key_count, &reply);
+		login->scram, data, data_len, login->keys, login->key_count, &reply);
 	if (error) {
 		login_sasl_failed(core, client, error);
 		return;
@@ -749,12 +757,27 @@ static void login_next(struct core *core, struct client *client)
 	}
 }
 
+/* Reads on, unless too much is held. What has come while keys are derived or settings are tried is not the client's to finish. */
+static void login_throttle(struct core *core, struct client *client)
+{
+	bool is_unfinished = client->state == CLIENT_STARTUP || client->state == CLIENT_AUTH;
+
+	if (client->state == CLIENT_READY || client->state == CLIENT_CONSOLE ||
+		client->state == CLIENT_CLOSING)
+		return;
+	if (!held_update(core, client, is_unfinished))
+		stream_pause(core, client->stream);
+	else if (unlikely(!client->stream->reading))
+		stream_read(core, client->stream);
+}
+
 void client_login_data(
 	struct core *core, struct client *client, const struct span *spans, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		chain_copy(core, &client->in, spans[i].bytes, spans[i].len);
 	login_next(core, client);
+	login_throttle(core, client);
 	/* Nobody needs more than this to log in. */
 	if (client->state != CLIENT_READY && client->state != CLIENT_CONSOLE &&
 		client->state != CLIENT_CLOSING &&

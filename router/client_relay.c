@@ -373,7 +373,7 @@ static bool relay_first(struct core *core, struct client *client)
 		break;
 	}
 	/* A server is not taken before the request is there, unless it is too large to be kept. */
-	enough = message.frame.how == FRAME_PASS ? FRAME_HEAD : LIMIT_HELD_BYTES;
+	enough = message.frame.how == FRAME_PASS ? FRAME_HEAD : LIMIT_WHOLE_BYTES;
 	message.body = head + FRAME_HEAD;
 	message.body_len = (have < message.frame.bytes ? have : message.frame.bytes) - FRAME_HEAD;
 	client->gathers = client_prepared_wants_whole(core, client, &message);
@@ -413,11 +413,10 @@ static bool relay_first(struct core *core, struct client *client)
 /* Sees to it that a client is read from exactly while there is room for what it sends. */
 static void relay_throttle(struct core *core, struct client *client)
 {
-	bool is_full;
+	bool is_full = !held_update(core, client, !client->is_waiting);
 
 	if (client->state != CLIENT_READY || client->is_leaving)
 		return;
-	is_full = client->in.bytes > LIMIT_HELD_BYTES && !client->gathers;
 	if (!client->is_waiting && client->lease.state == LEASE_HELD &&
 		unlikely(lease_is_blocked(core, &client->lease)))
 		is_full = true;

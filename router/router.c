@@ -32,6 +32,7 @@ int router_open(struct core *core, const struct config *config, const char *admi
 	router->admin_password = admin_password;
 	router->has_timeouts = router_limits_time(&config->general);
 	router->keys = keys_open(config, NULL, NULL);
+	held_open(&router->held);
 	timer_init(&router->drain_timer, router_drain_over);
 	return slab_init(&router->clients, sizeof(struct client), LIMIT_SLOTS) ||
 			slab_init(&router->cancels, cancel_bytes(), LIMIT_SLOTS)

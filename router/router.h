@@ -9,6 +9,7 @@
 #include "core/core.h"
 #include "core/slab.h"
 #include "net/listener.h"
+#include "router/held.h"
 
 struct keys;
 struct pool;
@@ -26,6 +27,7 @@ struct router {
 	const struct config *config;
 	struct slab clients;
 	struct slab cancels;
+	struct held_core held;
 	struct keys *keys; /* SCRAM keys of users, once derived */
 	const char *admin_password;
 	uint64_t next_id;

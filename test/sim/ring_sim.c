@@ -74,7 +74,7 @@ struct ring {
 	uint8_t *memory;
 	struct buffer *buffers;
 	uint16_t *order; /* of the kernel's buffers, a queue */
-	unsigned buffer_count, order_begin, kernel_count, given_count, free_count;
+	unsigned buffer_count, order_begin, kernel_count, given_count, free_count, ration;
 };
 
 static struct ring *rings[LIMIT_MEMBERS];
@@ -127,15 +127,15 @@ static uint8_t *buffer_bytes(const struct ring *ring, uint16_t buffer)
 
 static void buffers_publish(struct ring *ring)
 {
-	for (unsigned i = 0; i < ring->given_count; i++) {
-		uint16_t buffer = ring->order[(ring->order_begin + ring->kernel_count + i) %
-			ring->buffer_count];
+	while (ring->given_count > 0 && ring->kernel_count < ring->ration) {
+		uint16_t buffer =
+			ring->order[(ring->order_begin + ring->kernel_count) % ring->buffer_count];
 
 		CHECK(ring->buffers[buffer].place == BUFFER_GIVEN);
 		ring->buffers[buffer].place = BUFFER_KERNEL;
+		ring->kernel_count++;
+		ring->given_count--;
 	}
-	ring->kernel_count += ring->given_count;
-	ring->given_count = 0;
 }
 
 static void buffer_give(struct ring *ring, uint16_t buffer)
@@ -218,6 +218,11 @@ void ring_buffer_drop(struct ring *ring, uint16_t buffer)
 		"a buffer is given back twice");
 	if (--ring->buffers[buffer].holders == 0)
 		buffer_give(ring, buffer);
+}
+
+void ring_ration(struct ring *ring, unsigned ration)
+{
+	ring->ration = ration;
 }
 
 unsigned ring_buffers_free(const struct ring *ring)
@@ -743,7 +748,7 @@ int ring_open(struct core *core, const struct ring_options *options, struct ring
 	list_init(&ring->in_flight);
 	list_init(&ring->done);
 	ring->bundles = !options->without_bundles;
-	ring->buffer_count = options->buffers;
+	ring->buffer_count = ring->ration = options->buffers;
 	ring->memory = malloc((size_t)options->buffers * LIMIT_BUFFER_BYTES);
 	ring->buffers = calloc(options->buffers, sizeof *ring->buffers);
 	ring->order = calloc(options->buffers, sizeof *ring->order);

@@ -140,6 +140,8 @@ static void plan_config(void)
 	general->prepared_statements_ttl_jitter_ms = plan_ms(50, 0, 3000, 0);
 	general->shutdown_timeout_ms = plan_ms(60, 100, 5000, 20000);
 	if (!peaceful) {
+		if (sim_percent(20)) /* less than a file may say, as requests are small here */
+			general->client_buffer_limit = (int64_t)sim_between(512, 1024) * 1024;
 		general->client_login_timeout_ms = plan_ms(30, 300, 2000, 60000);
 		general->query_timeout_ms = plan_ms(20, 300, 4000, CONFIG_UNLIMITED);
 		general->client_idle_timeout_ms = plan_ms(15, 500, 3000, CONFIG_UNLIMITED);

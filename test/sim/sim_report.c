@@ -68,7 +68,8 @@ static unsigned report_row(const char *what, const char *name, uint64_t count, b
 static bool report_metric_needed(enum core_metric metric)
 {
 	return metric != METRIC_ring_stale && metric != METRIC_ring_queue_full &&
-		metric != METRIC_log_dropped && metric != METRIC_letters_delayed;
+		metric != METRIC_log_dropped && metric != METRIC_letters_delayed &&
+		metric != METRIC_clients_out_of_memory;
 }
 
 unsigned sim_report_print(const struct sim_coverage *coverage)

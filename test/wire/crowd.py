@@ -1,5 +1,6 @@
 """Many clients from one thread: who answers when."""
 import selectors
+import socket
 import time
 
 import wireclient
@@ -90,3 +91,40 @@ def work_through(wires, script, rounds, timeout=60.0):
                             del state[wire]
                             selector.unregister(wire.sock)
     return done
+
+
+def rush(pooler, count, user="wire", database="wire", timeout=30.0):
+    """`count` clients that connect at the same moment and log in by trust. Returns [(wire, seconds until it was let in)]; who is not
+    let in within the time, or at all, is missing."""
+    began = time.monotonic()
+    packet = wireclient.startup_packet([("user", user), ("database", database)])
+    inside, waiting = [], {}
+    with selectors.DefaultSelector() as selector:
+        for _ in range(count):
+            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            sock.setblocking(False)
+            sock.connect_ex(pooler.address)
+            waiting[sock] = b""
+            selector.register(sock, selectors.EVENT_WRITE)
+        while waiting and time.monotonic() - began < timeout:
+            for key, events in selector.select(1.0):
+                sock = key.fileobj
+                try:
+                    if events & selectors.EVENT_WRITE:
+                        sock.send(packet)
+                        selector.modify(sock, selectors.EVENT_READ)
+                        continue
+                    more = sock.recv(65536)
+                except OSError:
+                    more = b""
+                waiting[sock] += more
+                if not more or waiting[sock].endswith(wireclient.message(b"Z", b"I")):
+                    got = waiting.pop(sock)
+                    selector.unregister(sock)
+                    if got.endswith(wireclient.message(b"Z", b"I")):
+                        inside.append((wireclient.Wire(pooler.address, sock=sock), time.monotonic() - began))
+                    else:
+                        sock.close()
+    for sock in waiting:
+        sock.close()
+    return inside

@@ -479,9 +479,10 @@ class Pooler:
         return "host=%s port=%d user=%s password='%s' dbname=%s sslmode=disable %s" % (
             self.host, self.port, user, ROLES[user][0], database, more)
 
-    def rss_kb(self):
+    def rss_kb(self, which="VmRSS"):
+        """Resident memory; which="VmHWM" is the most that it ever was."""
         with open("/proc/%d/status" % self.pid) as file:
-            return int(next(line for line in file if line.startswith("VmRSS:")).split()[1])
+            return int(next(line for line in file if line.startswith(which + ":")).split()[1])
 
     def cpu_ns_of_threads(self):
         """{thread id: nanoseconds on a CPU}"""

@@ -231,11 +231,13 @@ class Ended(ServerError, Closed):
 class Wire:
     """One connection. Every wait has a deadline; sending never deadlocks against a peer that sends too."""
 
-    def __init__(self, address, timeout=DEFAULT_TIMEOUT_S):
-        """address: (host, port) or the path of a unix socket."""
+    def __init__(self, address, timeout=DEFAULT_TIMEOUT_S, sock=None):
+        """address: (host, port) or the path of a unix socket. sock: a connection to it that is there already."""
         self.timeout = timeout
         self.address = address
-        if isinstance(address, str):
+        if sock is not None:
+            self.sock = sock
+        elif isinstance(address, str):
             self.sock = socket.socket(socket.AF_UNIX)
             self.sock.settimeout(timeout)
             self.sock.connect(address)

@@ -1,0 +1,241 @@
+"""What clients can make pgring hold, and that it lets go of it. The promises are those of docs/reliability.md."""
+import selectors
+import threading
+import time
+
+import pytest
+
+import crowd
+import harness
+import wireclient
+from harness import wait_until
+from wireclient import error_fields, message, query
+
+pytestmark = pytest.mark.pgring_only
+
+MEGABYTE = 1 << 20
+BIG = query("SELECT length('" + "x" * MEGABYTE + "')")
+SANITIZED = harness.binary_is_sanitized()
+
+
+def trusting(pooler, **general):
+    return pooler(auth_type="trust", log_connections=False, log_disconnections=False, **general)
+
+
+def wires_of(one, count):
+    """Clients without the work of a password."""
+    got = crowd.rush(one, count)
+    assert len(got) == count
+    wires = [wire for wire, _ in got]
+    one.clients += wires
+    return wires
+
+
+def send_what_fits(wires, data, seconds):
+    """Each wire sends the data as fast as it is taken, all at the same time. Returns how many bytes each got rid of."""
+    left = {wire: memoryview(data) for wire in wires}
+    deadline = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        for wire in wires:
+            selector.register(wire.sock, selectors.EVENT_WRITE, wire)
+        while selector.get_map() and time.monotonic() < deadline:
+            for key, _ in selector.select(max(0, min(0.2, deadline - time.monotonic()))):
+                wire = key.data
+                try:
+                    left[wire] = left[wire][wire.sock.send(left[wire][:MEGABYTE // 4]):]
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    selector.unregister(wire.sock)
+                    continue
+                if not left[wire]:
+                    selector.unregister(wire.sock)
+    return [len(data) - len(left[wire]) for wire in wires]
+
+
+def served(wire, sql="SELECT 1", answer="1", within=1.0):
+    """How long the answer took; it must be right and in time."""
+    began = time.monotonic()
+    assert wire.one(sql) == answer
+    took = time.monotonic() - began
+    assert took < within, "%s took %.2f s" % (sql, took)
+    return took
+
+
+def endings(wires):
+    """The SQLSTATEs of those that were ended; None for a connection that is open."""
+    found = []
+    for wire in wires:
+        try:
+            while True:
+                kind, body = wire.read(0)
+                if kind == b"E":
+                    found.append(error_fields(body)["C"])
+                    break
+        except wireclient.TimedOut:
+            found.append(None)
+        except wireclient.Closed:
+            found.append("closed")
+    return found
+
+
+# ---- requests that are not whole -------------------------------------------------------------------------------------------
+
+
+def test_slow_senders_hold_no_server(pooler, postgres):
+    """50 clients send a query of 1 MB, one byte a second: the whole pool of 20 is there for the others."""
+    one = trusting(pooler, default_pool_size=20, workers=1)
+    slow, others = wires_of(one, 50), wires_of(one, 20)
+    for second in range(3):
+        for wire in slow:
+            wire.send(BIG[second:second + 1] if second else BIG[:6])
+        began = time.monotonic()
+        got = crowd.ask_all(others, "SELECT pg_backend_pid(), pg_sleep(0.2)")
+        assert len({rows[0][0] for _, rows, _ in got}) == 20, "some of the pool was not to be had"
+        assert time.monotonic() - began < 3
+        time.sleep(max(0, began + 1 - time.monotonic()))
+    for wire in slow:
+        assert wire.silent(0)
+
+
+def test_unfinished_requests_hold_no_server(pooler, postgres):
+    """The last byte is missing: whoever stops there waits alone, and is answered when it comes."""
+    one = trusting(pooler, default_pool_size=5, workers=1)
+    stuck, good = wires_of(one, 30), wires_of(one, 5)
+    assert send_what_fits(stuck, BIG[:-1], 10) == [len(BIG) - 1] * 30
+    time.sleep(0.2)
+    got = crowd.ask_all(good, "SELECT pg_backend_pid(), pg_sleep(0.2)")
+    assert len({rows[0][0] for _, rows, _ in got}) == 5
+    for wire in stuck:
+        wire.send(BIG[-1:])
+    for _, messages, _ in crowd.answers(stuck):
+        assert wireclient.Wire.rows(messages) == [[str(MEGABYTE)]]
+
+
+def test_unfinished_requests_are_bounded(pooler, postgres):
+    """400 clients stop one byte before the end of a query of 1 MB. Others, with small and with large queries, are served; memory
+    stays; who has taken longest ends with 53200."""
+    one = trusting(pooler, default_pool_size=5, workers=1)
+    stuck, small, large = wires_of(one, 400), wires_of(one, 1)[0], wires_of(one, 1)[0]
+    slowest = 0
+    began = time.monotonic()
+    threading.Thread(target=send_what_fits, args=(stuck, BIG[:-1], 5), daemon=True).start()
+    while time.monotonic() - began < 6:
+        slowest = max(slowest, served(small))
+        time.sleep(0.02)
+    assert slowest < 1
+    found = endings(stuck)
+    assert set(found) <= {None, "53200"}, set(found)
+    assert found.count("53200") > 50, "only %d were ended" % found.count("53200")
+    large.timeout = 15  # behind those that are still to be ended
+    large.send(BIG)
+    assert wireclient.Wire.rows(large.read_ready()) == [[str(MEGABYTE)]]
+    if not SANITIZED:
+        assert one.rss_kb("VmHWM") < 200 * 1024
+    for wire in stuck:
+        wire.drop()
+    if not SANITIZED:
+        wait_until(lambda: one.rss_kb() < 40 * 1024, 10, "the memory to be given back")
+
+
+def test_small_unfinished_requests_are_bounded(pooler, postgres):
+    """The same with requests below the size of the reserve."""
+    one = trusting(pooler, default_pool_size=2, workers=1, client_buffer_limit=4 * MEGABYTE)
+    stuck, good = wires_of(one, 1000), wires_of(one, 1)[0]
+    send_what_fits(stuck, query("SELECT '" + "x" * 8000 + "'")[:-1], 2)
+    began = time.monotonic()
+    while time.monotonic() - began < 3:
+        served(good)
+        time.sleep(0.05)
+    found = endings(stuck)
+    assert set(found) == {None, "53200"}, set(found)
+    # a whole request of that size is served although others wait for room
+    served(good, "SELECT '%s'" % ("y" * 8000), "y" * 8000)
+
+
+def test_unfinished_logins_are_bounded(pooler, postgres):
+    """Passwords that do not end hold memory, too, and nobody has proved anything yet."""
+    one = pooler(default_pool_size=2, workers=1, client_buffer_limit=4 * MEGABYTE, auth_type="plain")
+    good = one.connect()
+    stuck = []
+    for _ in range(200):
+        wire = one.wire()
+        wire.send(wireclient.startup_packet([("user", harness.USER), ("database", harness.DATABASE)]))
+        stuck.append(wire)
+    for wire in stuck:
+        assert wire.read()[0] == b"R"
+    send_what_fits(stuck, message(b"p", b"x" * 60000)[:-1], 2)
+    began = time.monotonic()
+    while time.monotonic() - began < 3:
+        served(good)
+        time.sleep(0.05)
+    found = endings(stuck)
+    assert set(found) == {None, "53200"}, set(found)
+
+
+def test_large_requests_of_many(pooler, postgres):
+    """60 clients send 1 MB each at once with room for 16: all of them are served, some after the others."""
+    one = trusting(pooler, default_pool_size=4, workers=1, client_buffer_limit=16 * MEGABYTE)
+    wires = wires_of(one, 60)
+    assert send_what_fits(wires, BIG, 30) == [len(BIG)] * 60
+    got = crowd.answers(wires, 30)
+    assert len(got) == 60
+    for _, messages, _ in got:
+        assert wireclient.Wire.rows(messages) == [[str(MEGABYTE)]]
+
+
+# ---- answers that nobody reads ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", (10, pytest.param(50, marks=pytest.mark.slow)))
+def test_answers_that_nobody_reads_are_bounded(pooler, postgres, count):
+    """Each asks for 100 MB and reads nothing. What they hold is bounded, others are served."""
+    one = trusting(pooler, default_pool_size=count + 5, workers=1)
+    before = one.rss_kb()
+    deaf, good = wires_of(one, count), wires_of(one, 1)[0]
+    for wire in deaf:
+        wire.send(query("SELECT repeat('x', 10000) FROM generate_series(1, 10000)"))
+    for _ in range(20):
+        served(good)
+        time.sleep(0.05)
+    if not SANITIZED:
+        assert one.rss_kb() - before < 64 * 1024
+    cpu = one.cpu_seconds()
+    time.sleep(1)
+    assert one.cpu_seconds() - cpu < 0.2, "it spins"
+
+
+def test_memory_is_given_back(pooler, postgres):
+    """After answers and requests of 50 MB, and after queues, the process is as small as before."""
+    one = trusting(pooler, default_pool_size=5, workers=1)
+    wires = wires_of(one, 50)
+    crowd.ask_all(wires, "SELECT 1")
+    before = one.rss_kb()
+    huge = query("SELECT length('" + "x" * (50 * MEGABYTE) + "')")
+    for wire in wires[:3]:
+        wire.send(huge)
+    for wire in wires[:3]:
+        assert wireclient.Wire.rows(wire.read_ready()) == [[str(50 * MEGABYTE)]]
+    crowd.ask_all(wires, "SELECT repeat('x', 1000000)")
+    if not SANITIZED:
+        wait_until(lambda: one.rss_kb() < before * 1.1 + 4096, 10, "the memory to be given back", 0.1)
+
+
+# ---- clients that do nothing ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", (1000, pytest.param(9000, marks=pytest.mark.slow)))
+def test_idle_clients_cost_little(pooler, postgres, count):
+    """At most 1 KB of memory each, and no work."""
+    one = trusting(pooler, default_pool_size=5, workers=1)
+    wires = wires_of(one, 200)
+    crowd.ask_all(wires, "SELECT 1")
+    before = one.rss_kb()
+    wires = wires_of(one, count)
+    if not SANITIZED:
+        wait_until(lambda: (one.rss_kb() - before) * 1024 / count < 1024, 5, "at most 1 KB each", 0.1)
+    time.sleep(1.5)
+    cpu = sum(one.cpu_ns_of_threads().values())
+    time.sleep(1)
+    used = sum(one.cpu_ns_of_threads().values()) - cpu
+    assert used < 5e6, "%.1f ms of CPU in a second" % (used / 1e6)
