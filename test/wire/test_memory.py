@@ -53,7 +53,7 @@ def send_what_fits(wires, data, seconds):
     return [len(data) - len(left[wire]) for wire in wires]
 
 
-def served(wire, sql="SELECT 1", answer="1", within=1.0):
+def served(wire, sql="SELECT 1", answer="1", within=2.0):
     """How long the answer took; it must be right and in time."""
     began = time.monotonic()
     assert wire.one(sql) == answer
@@ -123,7 +123,7 @@ def test_unfinished_requests_are_bounded(pooler, postgres):
     while time.monotonic() - began < 6:
         slowest = max(slowest, served(small))
         time.sleep(0.02)
-    assert slowest < 1
+    assert slowest < 2
     found = endings(stuck)
     assert set(found) <= {None, "53200"}, set(found)
     assert found.count("53200") > 50, "only %d were ended" % found.count("53200")
