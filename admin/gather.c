@@ -348,7 +348,7 @@ static void gather_client(struct core *core, struct gather *gather, struct clien
 	rows_text(rows, gather_client_database(core, client));
 	rows_text(rows, "none");
 	rows_text(rows, client_state_name(client));
-	gather_address(rows, &client->peer, address_port(&client->peer));
+	gather_address(rows, client_peer(client), address_port(client_peer(client)));
 	gather_local(rows, client->stream);
 	gather_time(core, rows, client->connected_ns);
 	gather_time(core, rows, client->request_ns);

@@ -53,6 +53,7 @@ struct core {
 	uint64_t now_ns; /* when this turn began */
 	struct timer_wheel timers;
 	struct rand rand;
+	struct rand_store secrets;
 	struct list ready; /* of tasks */
 	letter_handler *handlers[LETTER_COUNT];
 	void (*wake)(struct core *core, unsigned member); /* set by who owns the ring */

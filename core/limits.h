@@ -37,14 +37,16 @@ enum {
 	LIMIT_STALL_MS = 500, /* how long a large request may bring little, once memory is short */
 	LIMIT_UNFINISHED_MS = 2000, /* how long these may take once memory is short */
 
-	LIMIT_STATEMENT_BYTES = 32 << 20, /* of one prepared statement */
+	LIMIT_STATEMENT_BYTES = 32 << 20,         /* of one prepared statement */
 	LIMIT_CLIENT_STATEMENTS_BYTES = 64 << 20, /* of all of one client's, each counted in full */
 	LIMIT_STATEMENTS_BYTES = 256 << 20,       /* of all of one core's, each counted once */
-	LIMIT_PENDING = 1024,         /* answers that one server owes */
-	LIMIT_STARTUP_BYTES = 10000,  /* PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
-	LIMIT_PASSWORD_BYTES = 65535, /* PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH */
-	LIMIT_NAME_BYTES = 64,        /* PostgreSQL's NAMEDATALEN */
+	LIMIT_PENDING = 1024,                     /* answers that one server owes */
+	LIMIT_STARTUP_BYTES = 10000,              /* PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
+	LIMIT_PASSWORD_BYTES = 65535,             /* PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH */
+	LIMIT_NAME_BYTES = 64,                    /* PostgreSQL's NAMEDATALEN */
 	LIMIT_LISTENERS = 16,
+	LIMIT_CANCEL_MS =
+		50, /* until a connection is shut down because a cancel did not end what is in flight */
 	LIMIT_LINGER_MS = 1000, /* how long a closing peer may take to read its last message */
 };
 

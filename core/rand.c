@@ -2,8 +2,10 @@
 #include "core/rand.h"
 
 #include "core/check.h"
+#include "core/memory.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
 void rand_secure(void *bytes, size_t len)
@@ -19,6 +21,18 @@ void rand_secure(void *bytes, size_t len)
 		at += n;
 		len -= (size_t)n;
 	}
+}
+
+void rand_draw(struct rand_store *store, void *bytes, size_t len)
+{
+	CHECK(len <= sizeof store->bytes);
+	if (store->left < len) {
+		rand_secure(store->bytes, sizeof store->bytes);
+		store->left = sizeof store->bytes;
+	}
+	store->left -= len;
+	memcpy(bytes, store->bytes + store->left, len);
+	memory_wipe(store->bytes + store->left, len);
 }
 
 void rand_init(struct rand *rand)

@@ -19,4 +19,11 @@ uint64_t rand_below(struct rand *rand, uint64_t bound);
 /* Unpredictable bytes for nonces, salts and cancel keys. Any thread; never fails (the process ends if the kernel refuses). */
 void rand_secure(void *bytes, size_t len);
 
+/* The same, drawn ahead: a system call for many logins. Of one thread; what was given is wiped. */
+struct rand_store {
+	uint8_t bytes[512];
+	size_t left;
+};
+void rand_draw(struct rand_store *store, void *bytes, size_t len);
+
 #endif

@@ -108,7 +108,9 @@ int socket_listen(const struct address *address, int unix_mode)
 		socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 		if (address->any.sa_family == AF_INET6)
 			socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-		socket_set_tcp(fd, address); /* accepted sockets inherit all of it */
+		socket_set_tcp(fd, address); /* accepted sockets inherit all of it, ... */
+		socket_options.by_peer |=    /* ... but what depends on the peer */
+			!socket_options.congestion && !address_is_loopback(address);
 		if (bind(fd, &address->any, address->len) < 0)
 			goto fail;
 	}
@@ -122,14 +124,21 @@ fail:
 	return ERR_SYSTEM;
 }
 
-void socket_accepted(int fd, struct address *ret_peer)
+void socket_peer(int fd, struct address *ret_peer)
 {
 	memset(ret_peer, 0, sizeof *ret_peer);
 	ret_peer->len = sizeof ret_peer->ip6 > sizeof ret_peer->local ? sizeof ret_peer->ip6
 								      : sizeof ret_peer->local;
 	if (getpeername(fd, &ret_peer->any, &ret_peer->len) < 0)
 		ret_peer->len = 0;
-	if (!address_is_unix(ret_peer))
+}
+
+void socket_accepted(int fd, bool asks, struct address *ret_peer)
+{
+	ret_peer->len = 0;
+	if (asks || socket_options.by_peer)
+		socket_peer(fd, ret_peer);
+	if (socket_options.by_peer && ret_peer->len > 0 && !address_is_unix(ret_peer))
 		socket_set_congestion(fd, ret_peer);
 }
 

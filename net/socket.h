@@ -13,6 +13,7 @@ struct socket_options {
 	int keepalive_idle_s, keepalive_interval_s, keepalive_count; /* 0 = leave */
 	int user_timeout_ms;                                         /* 0 = leave */
 	const char *congestion;                                      /* NULL = leave */
+	bool by_peer; /* set by socket_listen: some connections need other options than their listener */
 };
 
 /* Before any thread runs; the strings must live for ever. */
@@ -25,8 +26,12 @@ must_check int socket_open(const struct address *address);
  * Returns the descriptor, or ERR_* with errno set. */
 must_check int socket_listen(const struct address *address, int unix_mode);
 
-/* Options that an accepted socket has not inherited. Fills in who the peer is. */
-void socket_accepted(int fd, struct address *ret_peer);
+/* Who the peer is; its length is 0 if the connection has gone meanwhile. */
+void socket_peer(int fd, struct address *ret_peer);
+
+/* Options that an accepted socket has not inherited. Fills in who the peer is if that had to be known, or is asked for; else its
+ * length is 0, and socket_peer() tells later. */
+void socket_accepted(int fd, bool asks, struct address *ret_peer);
 
 /* Our end of a connection; a nameless address if it is gone. */
 void socket_local(int fd, struct address *ret_address);

@@ -376,10 +376,21 @@ void stream_release(struct core *core, struct stream *stream)
 	core_timer_set(core, &stream->linger, 0);
 }
 
+/* A cancel that came too late, or was lost: the end of the connection ends what is in flight. */
+static void stream_close_hard(struct core *core, struct timer *timer)
+{
+	(void)core;
+	socket_shutdown(container_of(timer, struct stream, linger)->fd);
+}
+
 /* The end, from a timer: stream_close may not free the slot under its caller. */
 static void stream_close_later(struct core *core, struct timer *timer)
 {
-	stream_try_free(core, container_of(timer, struct stream, linger));
+	struct stream *stream = container_of(timer, struct stream, linger);
+
+	timer_init(&stream->linger, stream_close_hard);
+	core_timer_set(core, &stream->linger, LIMIT_CANCEL_MS);
+	stream_try_free(core, stream);
 }
 
 void stream_close(struct core *core, struct stream *stream, enum stream_close_how how)
@@ -402,8 +413,6 @@ void stream_close(struct core *core, struct stream *stream, enum stream_close_ho
 	if (stream->connecting)
 		ring_cancel(
 			core->net->ring, RING_CONNECT, slab_index(stream), slab_generation(stream));
-	else
-		socket_shutdown(stream->fd);
 	if (stream->sending > 0)
 		ring_cancel(
 			core->net->ring, RING_SEND, slab_index(stream), slab_generation(stream));

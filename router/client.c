@@ -140,11 +140,19 @@ static void client_resume(struct core *core, struct task *task)
 		client_relay_resume(core, client);
 }
 
+const struct address *client_peer(struct client *client)
+{
+	if (client->peer.len == 0)
+		socket_peer(client->stream->fd, &client->peer);
+	return &client->peer;
+}
+
 /* ---- beginning and end ---- */
 
 void client_open(struct core *core, int fd)
 {
 	struct router *router = core->router;
+	const struct config_general *general = &router->config->general;
 	struct client *client = slab_alloc(&router->clients);
 
 	if (!client) {
@@ -167,7 +175,7 @@ void client_open(struct core *core, int fd)
 	timer_init(&client->timer, client_timer);
 	task_init(&client->resume, client_resume);
 	held_init(&client->held);
-	socket_accepted(fd, &client->peer);
+	socket_accepted(fd, general->log_connections || general->log_disconnections, &client->peer);
 	if (router->config->general.client_login_timeout_ms != CONFIG_UNLIMITED)
 		core_timer_set(
 			core, &client->timer, router->config->general.client_login_timeout_ms);
@@ -204,7 +212,8 @@ static void client_end(
 	if (client->state == CLIENT_READY && core->router->config->general.log_disconnections)
 		log_info(core, "client %llu \"%s\" disconnected from database \"%s\" [%s]: %s",
 			(unsigned long long)client->id, client->pool->config->user,
-			client->pool->config->database, address_text(&client->peer, peer), reason);
+			client->pool->config->database, address_text(client_peer(client), peer),
+			reason);
 	core_timer_stop(core, &client->timer);
 	list_remove(&client->resume.link);
 	client_give_back(core, client);
@@ -270,7 +279,7 @@ void client_violation(struct core *core, struct client *client, const char *text
 
 	core_count(core, METRIC_protocol_errors);
 	log_debug(core, "client %llu [%s] broke the protocol: %s", (unsigned long long)client->id,
-		address_text(&client->peer, peer), text);
+		address_text(client_peer(client), peer), text);
 	client_fatal_text(core, client, SQLSTATE_PROTOCOL_VIOLATION, text);
 }
 

@@ -56,7 +56,7 @@ struct client {
 	uint8_t key_len;
 	uint8_t key[CLIENT_KEY_BYTES];
 	uint64_t id, connected_ns, request_ns;
-	struct address peer;
+	struct address peer;            /* length 0: not asked for yet; see client_peer() */
 	struct command *command;        /* CONSOLE: under way */
 	struct client_console *console; /* CONSOLE: statements and portals */
 };
@@ -69,6 +69,9 @@ static inline struct client *client_of(struct stream *stream)
 {
 	return stream->owner;
 }
+
+/* Who it is. Asks the kernel the first time. */
+const struct address *client_peer(struct client *client);
 
 /* The number in its cancel key that leads back to its core and slot, and the way back. */
 uint32_t client_pid(const struct core *core, const struct client *client);

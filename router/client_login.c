@@ -126,8 +126,8 @@ static void login_refuse(struct core *core, struct client *client)
 	core_count(core, METRIC_login_failures);
 	snprintf(text, sizeof text, "password authentication failed for user \"%.63s\"",
 		client->login->startup.user);
-	log_info(core, "client [%s]: %s, database \"%.63s\"", address_text(&client->peer, peer),
-		text, client->login->startup.database);
+	log_info(core, "client [%s]: %s, database \"%.63s\"",
+		address_text(client_peer(client), peer), text, client->login->startup.database);
 	client_fatal_text(core, client, SQLSTATE_INVALID_PASSWORD, text);
 }
 
@@ -369,7 +369,7 @@ static void login_greet(struct core *core, struct client *client)
 	}
 	client->key_len =
 		client->login->startup.minor_agreed >= 2 ? CLIENT_KEY_BYTES : CLIENT_KEY_BYTES_OLD;
-	rand_secure(client->key, client->key_len);
+	rand_draw(&core->secrets, client->key, client->key_len);
 	writer_init(&writer, message, 64 * 1024);
 	greeting_write_key(&writer, client_pid(core, client), client->key, client->key_len);
 	login_send(core, client, &writer);
@@ -403,7 +403,7 @@ void client_login_settled(struct core *core, struct client *client)
 	if (core->router->config->general.log_connections)
 		log_info(core, "client %llu \"%s\" connected to database \"%s\" [%s]",
 			(unsigned long long)client->id, client->pool->config->user,
-			client->pool->config->database, address_text(&client->peer, peer));
+			client->pool->config->database, address_text(client_peer(client), peer));
 	client_login_end(core, client);
 	client_watch(core, client);
 	client_relay_resume(core, client);
@@ -431,7 +431,7 @@ static void login_ask(struct core *core, struct client *client)
 		auth_request_write_cleartext(&writer);
 	} else if (type == AUTH_MD5 && !login_has_scram_secret(login)) {
 		login->step = LOGIN_MD5;
-		rand_secure(login->salt, sizeof login->salt);
+		rand_draw(&core->secrets, login->salt, sizeof login->salt);
 		auth_request_write_md5(&writer, login->salt);
 	} else {
 		login_ask_scram(core, client);
@@ -655,7 +655,7 @@ static void login_sasl_first(
 			core, client, "client selected an invalid SASL authentication mechanism");
 		return;
 	}
-	rand_secure(raw, sizeof raw);
+	rand_draw(&core->secrets, raw, sizeof raw);
 	scram_nonce_format(raw, nonce);
 	login->scram = calloc(1, sizeof *login->scram);
 	CHECK(login->scram);

@@ -27,7 +27,13 @@ int socket_listen(const struct address *address, int unix_mode)
 	return sim_net_listen();
 }
 
-void socket_accepted(int fd, struct address *ret_peer)
+void socket_accepted(int fd, bool asks, struct address *ret_peer)
+{
+	(void)asks;
+	socket_peer(fd, ret_peer);
+}
+
+void socket_peer(int fd, struct address *ret_peer)
 {
 	(void)sim_net_socket(fd);
 	memset(ret_peer, 0, sizeof *ret_peer);
@@ -35,6 +41,17 @@ void socket_accepted(int fd, struct address *ret_peer)
 	ret_peer->ip4.sin_port = htons(40000);
 	ret_peer->ip4.sin_addr.s_addr = htonl(0x7f000001);
 	ret_peer->len = sizeof ret_peer->ip4;
+}
+
+void socket_local(int fd, struct address *ret_address)
+{
+	socket_peer(fd, ret_address);
+}
+
+int socket_peer_pid(int fd)
+{
+	(void)fd;
+	return 0;
 }
 
 void socket_shutdown(int fd)
