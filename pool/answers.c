@@ -387,7 +387,7 @@ static void answers_ready(struct core *core, struct server *server, char status)
 	bool hidden = pending_head(pending).flags & PENDING_HIDDEN;
 
 	pending_copied(pending);
-	pending_pop(pending);
+	answers_pop(core, server);
 	server->status = status;
 	if (unlikely(status == 'I' && server->is_altered)) {
 		server->is_altered = false;

@@ -143,7 +143,9 @@ void lease_note_unnamed(struct core *core, struct lease *lease, struct statement
 /* The client's unnamed Parse, which is to be sent under the statement's name; unless the server has it, and nothing tells that
  * it is too old: then returns true, and a Close that closes nothing is to be sent in its place. */
 bool lease_note_anonymous(struct core *core, struct lease *lease, struct statement *statement);
-void lease_note_closing(struct core *core, struct lease *lease, struct name *name);
+/* A Close of the name, or a Query or Parse that deallocates it. */
+void lease_note_closing(
+	struct core *core, struct lease *lease, struct name *name, enum pending_kind kind);
 
 /* As lease_refuse does, with REFUSAL_DUPLICATE. */
 void lease_refuse_duplicate(struct core *core, struct lease *lease, const struct name *name);

@@ -96,6 +96,8 @@ static void lease_note_parse(struct core *core, struct server *server, struct ha
 	struct prepared_entry *entry = prepared_find(prepared, key);
 
 	if (entry) {
+		if (entry->state == PREPARED_EVICTED)
+			lease_make_room(core, server);
 		prepared_touch(prepared, entry);
 		lease_send_close(core, server, key, 0);
 	} else {
@@ -209,7 +211,8 @@ bool lease_note_anonymous(struct core *core, struct lease *lease, struct stateme
 	return is_there;
 }
 
-void lease_note_closing(struct core *core, struct lease *lease, struct name *name)
+void lease_note_closing(
+	struct core *core, struct lease *lease, struct name *name, enum pending_kind kind)
 {
 	struct prepared_record record = {
 		.op = PREPARED_CLOSE,
@@ -220,7 +223,10 @@ void lease_note_closing(struct core *core, struct lease *lease, struct name *nam
 
 	name->is_closing = true;
 	name->batch = record.batch;
-	lease_note(core, lease, PENDING_CLOSE, PENDING_TRACKED);
+	if (kind !=
+		PENDING_CLOSE) /* it may fail without ending the batch: as if it were of another one */
+		name->batch = record.batch > 1 ? record.batch - 1 : UINT32_MAX;
+	lease_note(core, lease, kind, PENDING_TRACKED);
 	prepared_log(&lease->server->prepared, &record);
 }
 

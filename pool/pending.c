@@ -75,8 +75,13 @@ unsigned pending_error(struct pending *pending)
 	unsigned tracked = 0;
 
 	pending->copying = false;
-	if (!pending_is_extended(pending_head_kind(pending)))
-		return 0; /* ReadyForQuery follows and ends the head */
+	if (!pending_is_extended(pending_head_kind(pending))) {
+		if (pending->count > 0 && pending_head(pending).flags & PENDING_TRACKED) {
+			pending_at(pending, 0)->flags &= (uint16_t)~PENDING_TRACKED;
+			tracked = 1;
+		}
+		return tracked; /* ReadyForQuery follows and ends the head */
+	}
 	while (pending->count > 0 && pending_head_kind(pending) != PENDING_SYNC) {
 		tracked += (pending_head(pending).flags & PENDING_TRACKED) != 0;
 		pending_drop_first(pending);

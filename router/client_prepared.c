@@ -6,6 +6,7 @@
 #include "router/client_prepared.h"
 
 #include "core/config.h"
+#include "router/sqlname.h"
 
 #include <string.h>
 
@@ -81,6 +82,29 @@ static struct statement *prepared_statement(
 		parts->rest, (size_t)(parts->end - parts->rest));
 }
 
+/* Whether the text, a Query's or an unnamed Parse's, is a DEALLOCATE that must not reach the server as it is: of a name that the
+ * client has, or of one that looks like ours. */
+static bool prepared_deallocates(
+	const struct client *client, const struct client_request *message, struct sqlname *ret_name)
+{
+	const struct names *names = &client->lease.names;
+	const uint8_t *at = message->body, *end = at + message->body_len, *nul;
+
+	if (message->frame.bytes > FRAME_HEAD + message->body_len)
+		return false;
+	at += message->frame.type == CLIENT_PARSE; /* the NUL of its name */
+	nul = at < end ? memchr(at, 0, (size_t)(end - at)) : NULL;
+	if (!nul)
+		return false;
+	*ret_name = sqlname_find(at, nul);
+	return ret_name->kind == SQLNAME_DEALLOCATE &&
+		(names_find(names, ret_name->name, ret_name->name_len) ||
+			names_is_uncertain(names, ret_name->name, ret_name->name_len, 0) ||
+			(ret_name->name_len >= STATEMENT_NAME_PREFIX &&
+				memcmp(ret_name->name, statement_name_prefix,
+					STATEMENT_NAME_PREFIX) == 0));
+}
+
 /* What goes through pgring's hands although its statement has no name. */
 static bool prepared_takes_unnamed(
 	const struct core *core, const struct client *client, const struct client_request *message)
@@ -98,13 +122,16 @@ bool client_prepared_takes(
 	const struct core *core, const struct client *client, const struct client_request *message)
 {
 	struct prepared_parts parts;
+	struct sqlname name;
 	uint8_t type = message->frame.type;
 
+	if (unlikely(client->lease.server->pending.skipping))
+		return false; /* the server does not look at it either */
+	if (type == CLIENT_QUERY)
+		return prepared_deallocates(client, message, &name);
 	if (type != CLIENT_PARSE && type != CLIENT_BIND && type != CLIENT_DESCRIBE &&
 		type != CLIENT_CLOSE)
 		return false;
-	if (unlikely(client->lease.server->pending.skipping))
-		return false; /* the server does not look at it either */
 	if ((type == CLIENT_DESCRIBE || type == CLIENT_CLOSE) && message->body[0] != 'S')
 		return false;
 	if (unlikely(!prepared_take_apart(message, &parts)) || parts.name_len > 0)
@@ -130,9 +157,16 @@ bool client_prepared_must_wait(
 {
 	const struct names *names = &client->lease.names;
 	const struct pending *pending = &client->lease.server->pending;
+	uint8_t type = message->frame.type;
 	struct prepared_parts parts;
+	struct sqlname name;
 
-	if (likely(pending_empty(pending)) || !prepared_take_apart(message, &parts))
+	if (likely(pending_empty(pending)))
+		return false;
+	if ((type == CLIENT_QUERY || (type == CLIENT_PARSE && message->body[0] == '\0')) &&
+		prepared_deallocates(client, message, &name))
+		return names_is_uncertain(names, name.name, name.name_len, pending->batch);
+	if (type == CLIENT_QUERY || !prepared_take_apart(message, &parts))
 		return false;
 	if (parts.name_len == 0)
 		return message->frame.type != CLIENT_PARSE && prepared_is_anonymous(core) &&
@@ -284,10 +318,65 @@ static size_t prepared_close(struct core *core, struct client *client,
 	struct name *name = names_find(&lease->names, (const char *)parts->name, parts->name_len);
 
 	if (name)
-		lease_note_closing(core, lease, name);
+		lease_note_closing(core, lease, name, PENDING_CLOSE);
 	else
 		lease_note(core, lease, PENDING_CLOSE, 0);
 	return prepared_send_unknown(core, client, message, parts);
+}
+
+/* Writes the DEALLOCATE that goes to the server, with its NUL. The client's statement becomes one that is there in any case, and is
+ * nobody's; so the command's tag, and its error in a failed transaction, are the server's. Returns the bytes written. */
+static size_t prepared_write_deallocate(
+	const struct name *name, const struct sqlname *unknown, char *ret_text)
+{
+	static const char command[] = "DEALLOCATE ";
+	char *at = ret_text + sizeof command - 1;
+
+	memcpy(ret_text, command, sizeof command - 1);
+	if (!name)
+		*at++ = '"';
+	memcpy(at, statement_name_prefix, STATEMENT_NAME_PREFIX);
+	at += STATEMENT_NAME_PREFIX;
+	for (size_t i = 0; !name && i < unknown->name_len; i++) {
+		if (unknown->name[i] == '"')
+			*at++ = '"';
+		*at++ = unknown->name[i];
+	}
+	if (!name)
+		*at++ = '"';
+	*at++ = '\0';
+	return (size_t)(at - ret_text);
+}
+
+static size_t prepared_deallocate(struct core *core, struct client *client,
+	const struct client_request *message, const struct sqlname *found)
+{
+	struct lease *lease = &client->lease;
+	struct stream *stream = lease->server->stream;
+	struct name *name = names_find(&lease->names, found->name, found->name_len);
+	bool is_query = message->frame.type == CLIENT_QUERY;
+	enum pending_kind kind = is_query ? PENDING_QUERY : PENDING_PARSE;
+	char text[32 + 2 * SQLNAME_BYTES];
+	size_t len = prepared_write_deallocate(name, found, text);
+	uint8_t head[FRAME_HEAD];
+
+	names_set_unnamed(&lease->names, &core->pools->statements, NULL);
+	lease->knows_unnamed = !is_query;
+	if (name) {
+		lease_try_parse(
+			core, lease, "\0\0", 3); /* an empty statement, without parameters */
+		lease_note_closing(core, lease, name, kind);
+	} else {
+		lease_note(core, lease, kind, 0);
+	}
+	frame_write(head, message->frame.type, (uint32_t)(is_query ? len : 1 + len + 2));
+	stream_send(core, stream, head, sizeof head);
+	if (!is_query)
+		stream_send(core, stream, "", 1);
+	stream_send(core, stream, text, len);
+	if (!is_query)
+		stream_send(core, stream, "\0", 2);
+	return message->frame.bytes;
 }
 
 /* ---- statements without a name ---- */
@@ -300,7 +389,10 @@ static size_t prepared_parse_unnamed(struct core *core, struct client *client,
 		CLIENT_CLOSE, 0, 0, 0, 13, 'S', 'p', 'g', 'r', 'i', 'n', 'g', '_', 0};
 	struct lease *lease = &client->lease;
 	struct statement *statement = NULL;
+	struct sqlname name;
 
+	if (prepared_deallocates(client, message, &name))
+		return prepared_deallocate(core, client, message, &name);
 	/* One that is too long to be kept lasts as long as the server does. */
 	if (message->frame.bytes == FRAME_HEAD + message->body_len &&
 		message->frame.bytes <= LIMIT_HELD_BYTES && prepared_is_sound(parts))
@@ -337,7 +429,10 @@ size_t client_prepared_send(
 	struct core *core, struct client *client, const struct client_request *message)
 {
 	struct prepared_parts parts;
+	struct sqlname name;
 
+	if (message->frame.type == CLIENT_QUERY && prepared_deallocates(client, message, &name))
+		return prepared_deallocate(core, client, message, &name);
 	if (unlikely(!prepared_take_apart(message, &parts)))
 		return prepared_refuse(core, client, message, REFUSAL_NAME_TOO_LONG);
 	switch (message->frame.type) {

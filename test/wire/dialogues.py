@@ -355,6 +355,15 @@ dialogue("named_large", send(parse("SELECT length('%s')" % ("x" * 300000), "s"),
 dialogue("named_deallocate_all", send(parse("SELECT 1", "s"), parse("SELECT 2"), SYNC), ready(), ask("DEALLOCATE ALL"), send(bind(name="s"), SYNC), ready(), send(parse("SELECT 3", "s"), bind(name="s"), execute(), SYNC), ready(), compare="text")
 dialogue("named_deallocate_all_extended", send(parse("SELECT 1", "s"), extended("DEALLOCATE ALL"), parse("SELECT 2", "s"), bind(name="s"), execute(), SYNC), ready(), send(bind(name="s"), execute(), SYNC), ready(), compare="text")
 dialogue("named_discard_all", send(parse("SELECT 1", "s"), SYNC), ready(), ask("DISCARD ALL"), send(bind(name="s"), SYNC), ready(), send(parse("SELECT 3", "s"), bind(name="s"), execute(), SYNC), ready(), compare="text")
+dialogue("named_deallocate", send(parse("SELECT 1", "s"), parse("SELECT 2", "t"), SYNC), ready(), ask("DEALLOCATE s"), send(bind(name="s"), SYNC), ready(), send(bind(name="t"), execute(), SYNC), ready(), ask("/* c */ deallocate PREPARE \"t\";"),
+    send(bind(name="t"), SYNC), ready(), send(parse("SELECT 3", "s"), bind(name="s"), execute(), SYNC), ready())
+dialogue("named_deallocate_unknown", ask("DEALLOCATE nobody", "DEALLOCATE S", "DEALLOCATE"), send(parse("SELECT 1", "S"), SYNC), ready(), ask("DEALLOCATE S", "DEALLOCATE \"S\"", "DEALLOCATE \"S\""))
+dialogue("named_deallocate_like_ours", ask("DEALLOCATE pgring_", "DEALLOCATE pgring_" + 32 * "0", "DEALLOCATE \"pgring_\"\"\""), compare="sqlstate")
+dialogue("named_deallocate_extended", send(parse("SELECT 1", "s"), parse("SELECT 2", "t"), extended("DEALLOCATE s"), extended("DEALLOCATE t"), SYNC), ready(), send(bind(name="s"), SYNC), ready(), send(bind(name="t"), SYNC), ready(),
+    send(extended("DEALLOCATE s"), SYNC), ready())
+dialogue("named_deallocate_skipped", send(parse("SELECT 1", "s"), SYNC), ready(), send(extended("SELECT 1/0"), query("DEALLOCATE s"), extended("DEALLOCATE s"), SYNC), ready(), send(bind(name="s"), execute(), SYNC), ready())
+dialogue("named_deallocate_in_a_failed_transaction", send(parse("SELECT 1", "s"), SYNC), ready(), ask("BEGIN", "SELECT 1/0", "DEALLOCATE s"), send(extended("DEALLOCATE s"), SYNC), ready(), ask("ROLLBACK"), send(bind(name="s"), execute(), SYNC), ready(),
+    modes=NO_STATEMENT)
 dialogue("named_after_a_change_of_the_table", ask("CREATE TABLE t AS SELECT 1 AS a"), send(parse("SELECT * FROM t", "s"), bind(name="s"), execute(), SYNC), ready(), ask("ALTER TABLE t ADD b text"), send(parse("SELECT * FROM t", "s2"), bind(name="s2"), execute(), SYNC), ready(),
     ask("DROP TABLE t"), send(parse("SELECT * FROM t", "s3"), SYNC), ready(), send(bind(name="s2"), execute(), SYNC), ready())
 dialogue("unnamed_destroyed_by_a_query", send(parse("SELECT 1"), SYNC), ready(), ask("SELECT 2"), send(bind(), SYNC), ready(), compare="text")

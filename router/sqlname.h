@@ -1,0 +1,30 @@
+/* sqlname: the statements of SQL that name a prepared statement. Pure; it recognises their plain forms and nothing else.
+ *
+ * Source: PostgreSQL manual, PREPARE, EXECUTE, DEALLOCATE; "Lexical Structure" for names and comments.
+ */
+#ifndef PGRING_ROUTER_SQLNAME_H
+#define PGRING_ROUTER_SQLNAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum sqlname_kind { SQLNAME_NONE, SQLNAME_DEALLOCATE };
+
+enum { SQLNAME_BYTES = 64 };
+
+struct sqlname {
+	enum sqlname_kind kind;
+	char name[SQLNAME_BYTES]; /* as PostgreSQL understands it: folded, unquoted, cut */
+	size_t name_len;
+};
+
+/* Looks at a text of one statement; `end` is behind its last byte. DEALLOCATE ALL names none. */
+struct sqlname sqlname_find(const uint8_t *text, const uint8_t *end);
+
+/* Behind blanks and comments, and semicolons if that is wanted. */
+const uint8_t *sqlname_skip_blanks(const uint8_t *at, const uint8_t *end, bool with_semicolons);
+/* Whether that keyword stands there. */
+bool sqlname_is_word(const uint8_t *at, const uint8_t *end, const char *word);
+
+#endif
