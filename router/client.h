@@ -47,7 +47,6 @@ struct client {
 	uint8_t state;      /* enum client_state */
 	uint8_t mode; /* enum pool_mode, from the login on; a reload changes it only between two transactions */
 	bool discards;   /* ... which go nowhere */
-	bool gathers;    /* the first message in `in` is read on until it is whole */
 	bool skips;      /* a batch has failed: nothing counts until its Sync */
 	bool is_waiting; /* the first message in `in` waits for a server, or for room */
 	bool is_leaving; /* said goodbye, and still gets the answers to what it asked before */

@@ -376,12 +376,10 @@ static bool relay_first(struct core *core, struct client *client)
 	enough = message.frame.how == FRAME_PASS ? FRAME_HEAD : LIMIT_WHOLE_BYTES;
 	message.body = head + FRAME_HEAD;
 	message.body_len = (have < message.frame.bytes ? have : message.frame.bytes) - FRAME_HEAD;
-	client->gathers = client_prepared_wants_whole(core, client, &message);
-	if (client->gathers)
+	if (client_prepared_wants_whole(core, client, &message))
 		enough = message.frame.bytes;
 	if (client->in.bytes < message.frame.bytes && client->in.bytes < enough)
 		return false;
-	client->gathers = false;
 	if (message.frame.type == CLIENT_PARSE && have < message.frame.bytes &&
 		client->in.bytes >= message.frame.bytes)
 		relay_spread(core, client, &message);

@@ -356,7 +356,8 @@ def test_asyncpg_caches_statements(pooler):
                     assert await connection.fetchval("SELECT $1::text || 'x'", str(i)) == "%dx" % i
 
     async def main():
-        async with asyncpg.create_pool(host=one.host, port=one.port, user=harness.USER, password=harness.PASSWORD, database=harness.DATABASE, min_size=6, max_size=6, statement_cache_size=4) as pool:
+        async with asyncpg.create_pool(host=one.host, port=one.port, user=harness.USER, password=harness.PASSWORD,
+                                       database=harness.DATABASE, min_size=6, max_size=6, statement_cache_size=4) as pool:
             await asyncio.gather(*(work(pool, n) for n in range(6)))
 
     asyncio.run(main())
