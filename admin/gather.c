@@ -202,6 +202,7 @@ static void gather_memory(struct core *core, struct gather_memory *memory)
 	memory[MEMORY_BLOCKS].spare = core->net->free_block_count;
 	while ((stream = slab_next(&core->net->streams, &at)))
 		memory[MEMORY_OUTPUT].used += stream->out.bytes;
+	memory[MEMORY_STATEMENTS].used = statements_bytes(&core->pools->statements);
 	if (core->index == 0)
 		memory[MEMORY_MAILBOXES].used = (uint64_t)boxes->member_count * boxes->member_count;
 }
@@ -363,7 +364,7 @@ static void gather_client(struct core *core, struct gather *gather, struct clien
 	rows_number(rows, socket_peer_pid(client->stream->fd));
 	rows_text(rows, "");
 	rows_text(rows, application ? application : "");
-	rows_number(rows, 0);
+	rows_number(rows, (int64_t)lease->names.count);
 	rows_number(rows, (int64_t)client->id);
 	rows_number(rows, (int64_t)lease->queries);
 	rows_number(rows, (int64_t)lease->transactions);
@@ -404,7 +405,7 @@ static void gather_server(struct core *core, struct gather *gather, struct serve
 	rows_number(rows, (int64_t)server->pid);
 	rows_text(rows, "");
 	rows_text(rows, application ? application : "");
-	rows_number(rows, 0);
+	rows_number(rows, (int64_t)server->prepared.count);
 	rows_number(rows, (int64_t)server->id);
 	rows_number(rows, (int64_t)server->queries);
 	rows_number(rows, (int64_t)server->transactions);

@@ -178,8 +178,8 @@ static void answers_tag(struct core *core, struct server *server, const char *ta
 		server->dirt |= SERVER_DIRT_SESSION;
 	if (answers_tag_alters(tag, len))
 		server->is_altered = true;
-	if (tag[0] == 'D' && answers_tag_deallocates(tag, len) && server->lease)
-		lease_deallocated(core, server->lease);
+	if (tag[0] == 'D' && answers_tag_deallocates(tag, len))
+		lease_deallocated(core, server);
 }
 
 static void answers_command_complete(

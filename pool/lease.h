@@ -161,8 +161,8 @@ void lease_prepared_done(struct core *core, struct server *server);
 void lease_prepared_failed(
 	struct core *core, struct server *server, bool is_head, unsigned dropped);
 void lease_prepared_lost(struct core *core, struct server *server);
-/* The client has deallocated all its statements, and by that those of everybody on this server. */
-void lease_deallocated(struct core *core, struct lease *lease);
+/* The client, which may have left meanwhile, has deallocated all its statements, and by that those of everybody on this server. */
+void lease_deallocated(struct core *core, struct server *server);
 /* It waits only to try its settings, and that is not needed any more. */
 void lease_end_trial(struct core *core, struct lease *lease);
 /* An idle server for the lease, or NULL; and whether it has idled so long that it must prove to be alive first. */

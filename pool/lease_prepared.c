@@ -373,10 +373,10 @@ void lease_prepared_lost(struct core *core, struct server *server)
 		lease_undo(core, server, true);
 }
 
-void lease_deallocated(struct core *core, struct lease *lease)
+void lease_deallocated(struct core *core, struct server *server)
 {
-	struct prepared *prepared = &lease->server->prepared;
-	uint32_t kept = lease->names.serial + 1;
+	struct prepared *prepared = &server->prepared;
+	uint32_t kept = server->lease ? server->lease->names.serial + 1 : 0;
 	struct prepared_entry *entry;
 
 	prepared_forget(prepared);
@@ -395,5 +395,6 @@ void lease_deallocated(struct core *core, struct lease *lease)
 		if (record->op == PREPARED_PARSE && record->name_serial < kept)
 			kept = record->name_serial;
 	}
-	names_clear_before(&lease->names, kept);
+	if (server->lease)
+		names_clear_before(&server->lease->names, kept);
 }

@@ -193,6 +193,12 @@ bool statement_name_find(const char *text, struct hash *ret_key)
 	return false;
 }
 
+uint64_t statements_bytes(const struct statements *statements)
+{
+	return statements->bytes + statements->count * sizeof(struct statement) +
+		statements->place_count * sizeof *statements->places + statements->scratch_size;
+}
+
 uint8_t *statements_scratch(struct statements *statements, size_t len)
 {
 	if (statements->scratch_size >= len &&

@@ -59,6 +59,9 @@ void statement_name(struct hash key, char ret_name[STATEMENT_NAME_BYTES]);
 /* Finds such a name in a text, and its key. Returns false if there is none. */
 bool statement_name_find(const char *text, struct hash *ret_key);
 
+/* Bytes of memory it holds. */
+uint64_t statements_bytes(const struct statements *statements);
+
 /* Memory for `len` bytes that holds until the next call. */
 uint8_t *statements_scratch(struct statements *statements, size_t len);
 

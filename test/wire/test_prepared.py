@@ -9,6 +9,7 @@ import pytest
 
 import harness
 import wireclient
+from console import Console
 from harness import wait_until
 from wireclient import SYNC, bind, close_statement, describe_statement, execute, parse, query
 
@@ -124,6 +125,32 @@ def test_who_deallocates_all_loses_only_the_own(pooler, destroyer):
     assert run(first, "s") == [["shared"]]
     prepare(second, "s", "SELECT 'again'")
     assert run(second, "s") == [["again"]]
+
+
+def test_who_deallocates_all_and_does_not_wait(pooler):
+    """The server finishes what a client that is gone had asked for."""
+    one = pooler(default_pool_size=1, workers=1)
+    first = one.connect()
+    prepare(first, "s", "SELECT 'kept'")
+    for _ in range(30):
+        gone = one.connect()
+        gone.send(query("SELECT pg_sleep(0.01)") + query("DEALLOCATE ALL"))
+        gone.drop()
+        assert run(first, "s") == [["kept"]]
+
+
+@pytest.mark.pgring_only
+def test_shown_by_the_console(pooler):
+    one = pooler(default_pool_size=1, workers=1)
+    wire, idle = one.connect(), one.connect()
+    for name in ("a", "b", "c"):
+        prepare(wire, name, NUMBER % len(name))
+    prepare(wire, "d", NUMBER % 7)
+    console = Console(one.console())
+    clients = [row["prepared_statements"] for row in console.ask("SHOW CLIENTS") if row["database"] == harness.DATABASE]
+    assert sorted(clients) == ["0", "4"]
+    assert [row["prepared_statements"] for row in console.ask("SHOW SERVERS") if row["database"] == harness.DATABASE] == ["2"]
+    idle.close()
 
 
 def test_after_a_change_of_the_table(pooler, postgres):
