@@ -364,7 +364,7 @@ static void gather_client(struct core *core, struct gather *gather, struct clien
 	rows_number(rows, socket_peer_pid(client->stream->fd));
 	rows_text(rows, "");
 	rows_text(rows, application ? application : "");
-	rows_number(rows, (int64_t)lease->names.count);
+	rows_number(rows, lease->names ? lease->names->count : 0);
 	rows_number(rows, (int64_t)client->id);
 	rows_number(rows, (int64_t)lease->queries);
 	rows_number(rows, (int64_t)lease->transactions);

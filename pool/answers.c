@@ -111,7 +111,7 @@ static const struct name *answers_misnames(
 		return NULL;
 	if (!server->lease || !statement_name_find(fields->message, ret_key))
 		return NULL;
-	return names_find_key(&server->lease->names, *ret_key);
+	return names_find_key(server->lease->names, *ret_key);
 }
 
 static bool answers_hides_error(const struct server *server, const uint8_t *at, size_t len)
@@ -252,11 +252,12 @@ static void answers_refused(struct core *core, struct server *server, struct pen
 	if (head.flags & PENDING_TRACKED) {
 		const struct prepared_record *record = prepared_log_head(&server->prepared);
 
-		lease->refused_name =
-			names_find_serial(&lease->names, record->name_hash, record->name_serial);
+		lease->names->refused =
+			names_find_serial(lease->names, record->name_hash, record->name_serial);
 	}
 	lease->events->refused(core, lease, head.flags >> PENDING_REASON_SHIFT);
-	lease->refused_name = NULL;
+	if (head.flags & PENDING_TRACKED)
+		lease->names->refused = NULL;
 }
 
 /* What the error takes with it. */
@@ -393,8 +394,8 @@ static void answers_ready(struct core *core, struct server *server, char status)
 		server->is_altered = false;
 		prepared_doubt_altered(&server->prepared);
 	}
-	if (server->lease && unlikely(server->lease->names.removed) && pending_empty(pending))
-		names_bury(&server->lease->names, &core->pools->statements);
+	if (server->lease && unlikely(server->lease->names->removed) && pending_empty(pending))
+		names_bury(server->lease->names, &core->pools->statements);
 	server_ready(core, server, hidden);
 }
 

@@ -32,6 +32,7 @@ void lease_init(struct lease *lease, struct pool *pool, struct stream *sink,
 	const struct lease_events *events)
 {
 	memset(lease, 0, sizeof *lease);
+	lease->names = (struct names *)(uintptr_t)&names_none;
 	lease->pool = pool;
 	lease->sink = sink;
 	lease->events = events;

@@ -51,22 +51,21 @@ enum lease_refusal {
 	REFUSAL_TRANSACTION_CONTROL, /* BEGIN in statement mode */
 	REFUSAL_STATEMENT_MEMORY,    /* no more statements, or none of that size */
 	REFUSAL_NAME_TOO_LONG,       /* of a statement or a portal */
-	REFUSAL_DUPLICATE,           /* the client has prepared `refused_name` already */
+	REFUSAL_DUPLICATE,           /* the client has prepared names->refused already */
 };
 
 struct lease {
 	const struct lease_events *events;
 	struct pool *pool;
 	struct stream *sink;
-	struct settings *settings;       /* what the server must have; the client holds it */
-	struct server *server;           /* HELD */
-	struct names names;              /* the client's prepared statements */
-	const struct name *refused_name; /* during refused() */
-	struct list link;                /* WAITING: in pool->waiters */
-	struct task task;                /* brings the news of granted and unblocked */
-	uint64_t since_ns;               /* WAITING: since when; HELD: when granted */
-	uint64_t request_ns;             /* when the first unanswered request was sent */
-	uint64_t queries, transactions;  /* so far */
+	struct settings *settings;      /* what the server must have; the client holds it */
+	struct server *server;          /* HELD */
+	struct names *names;            /* the client's prepared statements; never NULL */
+	struct list link;               /* WAITING: in pool->waiters */
+	struct task task;               /* brings the news of granted and unblocked */
+	uint64_t since_ns;              /* WAITING: since when; HELD: when granted */
+	uint64_t request_ns;            /* when the first unanswered request was sent */
+	uint64_t queries, transactions; /* so far */
 	unsigned failed_attempts; /* WAITING: to connect, begun after the wait did; see pool.h */
 	uint8_t state;            /* enum lease_state */
 	bool keeps;               /* session mode: the server stays until the client leaves */

@@ -144,7 +144,7 @@ void lease_prepare(
 
 void lease_prepare_unnamed(struct core *core, struct lease *lease)
 {
-	lease_send_parse(core, lease->server, lease->names.unnamed, "");
+	lease_send_parse(core, lease->server, lease->names->unnamed, "");
 	pending_push(&lease->server->pending, PENDING_PARSE, PENDING_INJECTED);
 	lease->knows_unnamed = true;
 }
@@ -168,7 +168,7 @@ void lease_note_named(struct core *core, struct lease *lease, struct name *name)
 
 void lease_note_unnamed(struct core *core, struct lease *lease, struct statement *statement)
 {
-	struct names *names = &lease->names;
+	struct names *names = (names_own(&lease->names), lease->names);
 	struct prepared_record record = {
 		.op = PREPARED_UNNAMED,
 		.statement = names->unnamed,
@@ -185,7 +185,7 @@ void lease_note_unnamed(struct core *core, struct lease *lease, struct statement
 
 bool lease_note_anonymous(struct core *core, struct lease *lease, struct statement *statement)
 {
-	struct names *names = &lease->names;
+	struct names *names = (names_own(&lease->names), lease->names);
 	struct prepared *prepared = &lease->server->prepared;
 	struct prepared_entry *entry = prepared_find(prepared, statement->key);
 	bool is_there =
@@ -235,7 +235,7 @@ void lease_note_closing(
 static struct name *lease_recorded_name(struct server *server, const struct prepared_record *record)
 {
 	return server->lease
-		? names_find_serial(&server->lease->names, record->name_hash, record->name_serial)
+		? names_find_serial(server->lease->names, record->name_hash, record->name_serial)
 		: NULL;
 }
 
@@ -271,7 +271,7 @@ void lease_prepared_done(struct core *core, struct server *server)
 {
 	struct prepared_record record = prepared_log_pop(&server->prepared);
 	struct prepared_entry *entry = prepared_find(&server->prepared, record.key);
-	struct names *names = server->lease ? &server->lease->names : NULL;
+	struct names *names = server->lease ? server->lease->names : NULL;
 	struct name *name;
 
 	if (entry && entry->batch == record.batch)
@@ -303,8 +303,8 @@ void lease_prepared_done(struct core *core, struct server *server)
 
 static void lease_undo_close(struct lease *lease, struct name *name)
 {
-	if (names_find(&lease->names, name->text, name->len)) {
-		names_remove(&lease->names, name);
+	if (names_find(lease->names, name->text, name->len)) {
+		names_remove(lease->names, name);
 		return;
 	}
 	name->is_closing = false;
@@ -316,12 +316,12 @@ static void lease_undo_unnamed(struct core *core, struct lease *lease,
 {
 	struct statements *statements = &core->pools->statements;
 
-	if (!lease || lease->names.unnamed_serial != record->name_serial) {
+	if (!lease || lease->names->unnamed_serial != record->name_serial) {
 		statement_drop(statements, record->statement);
 		return;
 	}
 	/* A Parse that fails has destroyed the one before; one that is skipped has not. */
-	names_set_unnamed(&lease->names, statements, is_skipped ? record->statement : NULL);
+	names_set_unnamed(lease->names, statements, is_skipped ? record->statement : NULL);
 	if (!is_skipped)
 		statement_drop(statements, record->statement);
 }
@@ -340,7 +340,7 @@ static void lease_undo(struct core *core, struct server *server, bool is_skipped
 	switch ((enum prepared_op)record.op) {
 	case PREPARED_PARSE:
 		if ((name = lease_recorded_name(server, &record)))
-			names_remove(&server->lease->names, name);
+			names_remove(server->lease->names, name);
 		return;
 	case PREPARED_CLOSE:
 		if ((name = lease_recorded_name(server, &record)))
@@ -376,7 +376,7 @@ void lease_prepared_lost(struct core *core, struct server *server)
 void lease_deallocated(struct core *core, struct server *server)
 {
 	struct prepared *prepared = &server->prepared;
-	uint32_t kept = server->lease ? server->lease->names.serial + 1 : 0;
+	uint32_t kept = server->lease ? server->lease->names->serial + 1 : 0;
 	struct prepared_entry *entry;
 
 	prepared_forget(prepared);
@@ -396,5 +396,5 @@ void lease_deallocated(struct core *core, struct server *server)
 			kept = record->name_serial;
 	}
 	if (server->lease)
-		names_clear_before(&server->lease->names, kept);
+		names_clear_before(server->lease->names, kept);
 }

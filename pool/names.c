@@ -8,6 +8,25 @@
 
 enum { NAMES_PLACES = 4 }; /* at first */
 
+const struct names names_none;
+
+void names_own(struct names **names)
+{
+	if (likely(*names != &names_none))
+		return;
+	*names = calloc(1, sizeof **names);
+	CHECK(*names);
+}
+
+void names_disown(struct names **names, struct statements *statements)
+{
+	if (!*names || *names == &names_none)
+		return;
+	names_clear(*names, statements);
+	free(*names);
+	*names = (struct names *)(uintptr_t)&names_none;
+}
+
 /* FNV-1a: who steers it slows down only the own session. */
 static uint32_t names_hash(const char *text, size_t len)
 {
@@ -162,6 +181,8 @@ void names_replace(struct names *names, struct statements *statements, struct na
 void names_set_unnamed(
 	struct names *names, struct statements *statements, struct statement *statement)
 {
+	if (!statement && !names->unnamed)
+		return;
 	statement_drop(statements, names->unnamed);
 	names->unnamed = statement;
 	names->unnamed_serial++;

@@ -1,6 +1,6 @@
 /* names: the prepared statements of one client, as the client calls them, and its unnamed one.
  *
- * Owner: the client's lease. Thread: the core's. Memory: none before the first named statement; then one small block each.
+ * Owner: the client's lease. Thread: the core's. Memory: none before the first statement, then one small block for each.
  * What has been asked for and is not answered yet is noted as if it had been done, and undone if it fails (prepared.h).
  */
 #ifndef PGRING_POOL_NAMES_H
@@ -29,10 +29,18 @@ struct names {
 	uint32_t serial; /* of the name that was added last */
 	uint64_t bytes;  /* of the statements, and the names */
 	struct statement *unnamed;
-	uint32_t unnamed_serial; /* counts its changes */
-	uint32_t unnamed_batch;  /* as a name's */
-	struct name *removed;    /* kept for the texts of errors, while answers are due */
+	uint32_t unnamed_serial;    /* counts its changes */
+	uint32_t unnamed_batch;     /* as a name's */
+	struct name *removed;       /* kept for the texts of errors, while answers are due */
+	const struct name *refused; /* during refused() */
 };
+
+/* What a client has that has prepared nothing: shared by all of them, and never written. */
+extern const struct names names_none;
+/* Makes *names one that may be written. */
+void names_own(struct names **names);
+/* Forgets all and frees the memory: *names is names_none again. NULL is nothing. */
+void names_disown(struct names **names, struct statements *statements);
 
 /* The entry of that name, or NULL. Longer names than NAME_BYTES are cut. */
 struct name *names_find(const struct names *names, const char *text, size_t len);

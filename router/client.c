@@ -193,7 +193,8 @@ static void client_give_back(struct core *core, struct client *client)
 		lease_forget(&client->lease);
 		client->pool->client_count--;
 	}
-	names_clear(&client->lease.names, &core->pools->statements);
+	if (client->pool)
+		names_disown(&client->lease.names, &core->pools->statements);
 	settings_drop(client->settings);
 	client->settings = NULL;
 	client_login_end(core, client);

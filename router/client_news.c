@@ -134,9 +134,9 @@ static void news_refused(struct core *core, struct lease *lease, unsigned refusa
 		break;
 	case REFUSAL_DUPLICATE:
 		fault.sqlstate = SQLSTATE_DUPLICATE_PREPARED_STATEMENT;
-		if (lease->refused_name)
+		if (lease->names->refused)
 			snprintf(text, sizeof text, "prepared statement \"%.*s\" already exists",
-				lease->refused_name->len, lease->refused_name->text);
+				lease->names->refused->len, lease->names->refused->text);
 		break;
 	case REFUSAL_TRANSACTION_CONTROL:
 		fault.sqlstate = SQLSTATE_SYSTEM_ERROR;

@@ -87,7 +87,7 @@ static struct statement *prepared_statement(
 static bool prepared_deallocates(
 	const struct client *client, const struct client_request *message, struct sqlname *ret_name)
 {
-	const struct names *names = &client->lease.names;
+	const struct names *names = client->lease.names;
 	const uint8_t *at = message->body, *end = at + message->body_len, *nul;
 
 	if (message->frame.bytes > FRAME_HEAD + message->body_len)
@@ -115,7 +115,7 @@ static bool prepared_takes_unnamed(
 		return false;
 	if (message->frame.type == CLIENT_PARSE)
 		return true;
-	return lease->names.unnamed && (!lease->knows_unnamed || prepared_is_anonymous(core));
+	return lease->names->unnamed && (!lease->knows_unnamed || prepared_is_anonymous(core));
 }
 
 bool client_prepared_takes(
@@ -155,7 +155,7 @@ static bool prepared_may_be_deallocated(const struct pending *pending)
 bool client_prepared_must_wait(
 	const struct core *core, const struct client *client, const struct client_request *message)
 {
-	const struct names *names = &client->lease.names;
+	const struct names *names = client->lease.names;
 	const struct pending *pending = &client->lease.server->pending;
 	uint8_t type = message->frame.type;
 	struct prepared_parts parts;
@@ -183,11 +183,11 @@ void client_prepared_note(
 {
 	uint8_t type = message->frame.type;
 
-	if (likely(!client->lease.names.unnamed) || client->lease.server->pending.skipping)
+	if (likely(!client->lease.names->unnamed) || client->lease.server->pending.skipping)
 		return;
 	if (type == CLIENT_QUERY ||
 		(type == CLIENT_CLOSE && message->body[0] == 'S' && message->body[1] == '\0'))
-		names_set_unnamed(&client->lease.names, &core->pools->statements, NULL);
+		names_set_unnamed(client->lease.names, &core->pools->statements, NULL);
 }
 
 /* ---- sending ---- */
@@ -255,7 +255,7 @@ static struct statement *prepared_current(
 		return name->statement;
 	other = statement_share(statements, context, name->statement->body, name->statement->len);
 	if (other)
-		names_replace(&client->lease.names, statements, name, other);
+		names_replace(client->lease.names, statements, name, other);
 	return name->statement;
 }
 
@@ -263,11 +263,11 @@ static size_t prepared_parse_named(struct core *core, struct client *client,
 	const struct client_request *message, const struct prepared_parts *parts)
 {
 	struct lease *lease = &client->lease;
-	struct name *name = names_find(&lease->names, (const char *)parts->name, parts->name_len);
+	struct name *name = names_find(lease->names, (const char *)parts->name, parts->name_len);
 	struct statement *statement;
 
 	if (unlikely(message->frame.bytes > FRAME_HEAD + message->body_len ||
-		    lease->names.bytes + message->frame.bytes > LIMIT_CLIENT_STATEMENTS_BYTES))
+		    lease->names->bytes + message->frame.bytes > LIMIT_CLIENT_STATEMENTS_BYTES))
 		return prepared_refuse(core, client, message, REFUSAL_STATEMENT_MEMORY);
 	if (unlikely(!prepared_is_sound(parts))) {
 		/* PostgreSQL says what is wrong with it, and prepares nothing. */
@@ -283,7 +283,8 @@ static size_t prepared_parse_named(struct core *core, struct client *client,
 	statement = prepared_statement(core, client, parts);
 	if (unlikely(!statement))
 		return prepared_refuse(core, client, message, REFUSAL_STATEMENT_MEMORY);
-	name = names_add(&lease->names, (const char *)parts->name, parts->name_len, statement);
+	names_own(&lease->names);
+	name = names_add(lease->names, (const char *)parts->name, parts->name_len, statement);
 	lease_note_named(core, lease, name);
 	return prepared_send_named(core, client, message, parts, statement);
 }
@@ -298,7 +299,7 @@ static size_t prepared_use(struct core *core, struct client *client,
 	const struct client_request *message, const struct prepared_parts *parts)
 {
 	struct lease *lease = &client->lease;
-	struct name *name = names_find(&lease->names, (const char *)parts->name, parts->name_len);
+	struct name *name = names_find(lease->names, (const char *)parts->name, parts->name_len);
 	struct statement *statement;
 
 	if (unlikely(!name)) {
@@ -315,7 +316,7 @@ static size_t prepared_close(struct core *core, struct client *client,
 	const struct client_request *message, const struct prepared_parts *parts)
 {
 	struct lease *lease = &client->lease;
-	struct name *name = names_find(&lease->names, (const char *)parts->name, parts->name_len);
+	struct name *name = names_find(lease->names, (const char *)parts->name, parts->name_len);
 
 	if (name)
 		lease_note_closing(core, lease, name, PENDING_CLOSE);
@@ -353,14 +354,14 @@ static size_t prepared_deallocate(struct core *core, struct client *client,
 {
 	struct lease *lease = &client->lease;
 	struct stream *stream = lease->server->stream;
-	struct name *name = names_find(&lease->names, found->name, found->name_len);
+	struct name *name = names_find(lease->names, found->name, found->name_len);
 	bool is_query = message->frame.type == CLIENT_QUERY;
 	enum pending_kind kind = is_query ? PENDING_QUERY : PENDING_PARSE;
 	char text[32 + 2 * SQLNAME_BYTES];
 	size_t len = prepared_write_deallocate(name, found, text);
 	uint8_t head[FRAME_HEAD];
 
-	names_set_unnamed(&lease->names, &core->pools->statements, NULL);
+	names_set_unnamed(lease->names, &core->pools->statements, NULL);
 	lease->knows_unnamed = !is_query;
 	if (name) {
 		lease_try_parse(
@@ -411,7 +412,7 @@ static size_t prepared_use_unnamed(struct core *core, struct client *client,
 	const struct client_request *message, const struct prepared_parts *parts)
 {
 	struct lease *lease = &client->lease;
-	struct names *names = &lease->names;
+	struct names *names = lease->names;
 
 	if (prepared_is_anonymous(core)) {
 		struct statement *statement = names->unnamed;

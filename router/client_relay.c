@@ -123,7 +123,7 @@ static bool relay_may_go(struct core *core, struct client *client, struct client
 		return true;
 	case CLIENT_BIND:
 	case CLIENT_DESCRIBE:
-		if (!client->lease.knows_unnamed && !client->lease.names.unnamed &&
+		if (!client->lease.knows_unnamed && !client->lease.names->unnamed &&
 			relay_uses_unnamed(message)) {
 			message->refusal = REFUSAL_UNKNOWN_UNNAMED;
 			return false;
