@@ -41,7 +41,7 @@ struct worker {
 	struct service *service;
 	pthread_t thread;
 	int cpu; /* to run on, or -1 */
-	bool is_started, pools_drained, is_drained;
+	bool is_started, is_quiet, pools_drained, is_drained;
 };
 
 struct service {
@@ -56,7 +56,7 @@ struct service {
 	char admin_password[32];
 	int signal_fd;
 	struct signalfd_siginfo signal;
-	unsigned drained;
+	unsigned quiet, drained; /* cores */
 	bool is_draining;
 	enum drain_mode drain; /* while it drains */
 
@@ -91,10 +91,12 @@ static void worker_drain_turn(struct core *core)
 {
 	struct worker *worker = container_of(core, struct worker, core);
 	struct letter letter = {.kind = LETTER_DRAINED, .number = core->index};
+	struct letter quiet = {.kind = LETTER_QUIET, .number = core->index};
 
 	if (worker->is_drained)
 		return;
-	router_drain_turn(core);
+	if (!worker->is_quiet && router_quiet(core))
+		worker->is_quiet = mailbox_send(core, core->world->control, &quiet) == 0;
 	if (!router_idle(core))
 		return;
 	listener_stop_all(core);
@@ -242,6 +244,16 @@ static bool service_is_stopping(struct core *core)
 	return container_of(core, struct service, control)->is_draining;
 }
 
+/* Once only consoles are left on all cores, they go, too. */
+static void service_quiet(struct core *core, const struct letter *letter)
+{
+	struct service *service = container_of(core, struct service, control);
+
+	(void)letter;
+	if (++service->quiet == service->world.worker_count)
+		service_drain(core, DRAIN_NOW);
+}
+
 static void service_drained(struct core *core, const struct letter *letter)
 {
 	struct service *service = container_of(core, struct service, control);
@@ -349,6 +361,7 @@ static int service_open_control(struct service *service)
 	core->handlers[LETTER_COMMAND] = console_arrived;
 	core->handlers[LETTER_COMMAND_CANCEL] = console_cancelled;
 	core->handlers[LETTER_ROUNDED] = round_returned;
+	core->handlers[LETTER_QUIET] = service_quiet;
 	core->handlers[LETTER_DRAINED] = service_drained;
 	core->handlers[LETTER_CONFIG_APPLIED] = service_applied;
 	core->handlers[LETTER_CONFIG_DROPPED] = service_dropped;

@@ -224,6 +224,7 @@ static struct console_text *console_add(struct core *core, struct client *client
 	text = calloc(1, sizeof *text);
 	CHECK(text);
 	text->kind = kind;
+	list_init(&text->link);
 	memcpy(text->name, name, strlen(name) + 1);
 	text->text = memory_copy_text(statement, strlen(statement));
 	CHECK(text->text);

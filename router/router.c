@@ -173,12 +173,9 @@ void router_drain(struct core *core, enum drain_mode mode)
 		core_timer_stop(core, &router->drain_timer);
 }
 
-void router_drain_turn(struct core *core)
+bool router_quiet(const struct core *core)
 {
-	const struct router *router = core->router;
-
-	if (router->console_count > 0 && router->clients.live == router->console_count)
-		router_dismiss_consoles(core);
+	return core->router->clients.live == core->router->console_count;
 }
 
 /* ---- orders of the console ---- */

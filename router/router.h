@@ -59,8 +59,8 @@ void router_adopt(struct core *core, const struct letter *letter);
 
 /* No new clients; those who are there go as `mode` says. */
 void router_drain(struct core *core, enum drain_mode mode);
-/* Each turn of a core that drains: once only consoles are left, they go, too. */
-void router_drain_turn(struct core *core);
+/* Whether only consoles are left. They stay as long as another core has clients: they may want to hurry it. */
+bool router_quiet(const struct core *core);
 /* Whether clients that have nothing under way are sent away. */
 static inline bool router_dismisses(const struct router *router)
 {

@@ -26,6 +26,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 TARGET = os.environ.get("PGRING_TEST_TARGET", "pgring")
 WORKERS = int(os.environ.get("PGRING_TEST_WORKERS", "1"))
 BINARY = os.path.abspath(os.path.join(ROOT, os.environ.get("PGRING", "build/pgring")))
+SANITIZED = "ASAN_OPTIONS" in os.environ  # ./dev sets it for both; their allocators give no figures
 KEEP = os.environ.get("PGRING_TEST_KEEP") == "1"
 
 START_TIMEOUT_S = 20.0
