@@ -58,9 +58,10 @@ def pooler(postgres):
     started = []
     postgres.end_sessions()
 
-    def start(server=None, databases=None, users=None, admin=None, sections=None, env=None, **general):
+    def start(server=None, databases=None, users=None, admin=None, sections=None, env=None, descriptors=None, **general):
         one = harness.POOLERS[harness.TARGET](server or postgres, general=general, databases=databases, users=users,
                                               admin=admin, sections=sections, env=env)
+        one.descriptors = descriptors
         started.append(one)
         return one.start()
 

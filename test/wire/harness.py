@@ -12,6 +12,7 @@ import ctypes
 import glob
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
@@ -141,12 +142,18 @@ class Directory:
 class Process:
     """A started program whose two outputs go to one log file."""
 
-    def __init__(self, command, log_path, env=None, cwd=None):
+    def __init__(self, command, log_path, env=None, cwd=None, descriptors=None):
+        """descriptors: how many it may have at most."""
+        def prepare():
+            die_with_parent()
+            if descriptors:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
         self.command = command
         self.log_path = log_path
         with open(log_path, "ab") as log:
             self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=cwd,
-                                          preexec_fn=die_with_parent)
+                                          preexec_fn=prepare)
         self.pid = self.popen.pid
 
     def alive(self):
@@ -387,6 +394,7 @@ class Pooler:
         self.env.update(env or {})
         self.process = None
         self.clients = []
+        self.descriptors = None
         self.owner = None
         self.directory = None
 
@@ -395,7 +403,7 @@ class Pooler:
     def start(self):
         for _ in range(3):
             self.port = free_port(self.host)
-            self.process = Process(self.command(), os.path.join(self.directory.path, "log"), self.env, self.directory.path)
+            self.process = Process(self.command(), os.path.join(self.directory.path, "log"), self.env, self.directory.path, self.descriptors)
             try:
                 wait_until(self._accepts, START_TIMEOUT_S, "the start of " + self.name)
                 return self
