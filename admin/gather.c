@@ -183,7 +183,7 @@ static void gather_pool(struct core *core, const struct pool *pool, struct gathe
 static void gather_slab(struct gather_memory *memory, const struct slab *slab)
 {
 	memory->used = slab->live;
-	memory->spare = (uint64_t)slab->chunk_count * SLAB_CHUNK_SLOTS - slab->live;
+	memory->spare = slab_spare(slab);
 }
 
 static void gather_memory(struct core *core, struct gather_memory *memory)

@@ -392,6 +392,23 @@ static void service_raise_descriptors(struct service *service)
 			(unsigned long long)limit.rlim_cur);
 }
 
+/* Servers get what is kept from the clients, up to a quarter; so does what the process itself needs. */
+static void service_share_descriptors(struct service *service)
+{
+	const struct config *config = service->config;
+	uint64_t servers = 0, own = 32 + 4 * (uint64_t)service->world.worker_count;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > UINT32_MAX)
+		return;
+	for (size_t i = 0; i < config->pool_count; i++)
+		servers += (uint64_t)config->pools[i].pool_size;
+	if (servers > limit.rlim_cur / 4)
+		servers = limit.rlim_cur / 4;
+	service->world.client_descriptors =
+		limit.rlim_cur > servers + own + 1 ? (unsigned)(limit.rlim_cur - servers - own) : 1;
+}
+
 static int service_listen_on(struct service *service, const struct address *address)
 {
 	const struct config_general *general = &service->config->general;
@@ -603,6 +620,7 @@ static int service_start(struct service *service)
 	if (!world->tallies || mailboxes_init(&world->boxes, workers + 1 + LIMIT_JOB_THREADS) != 0)
 		return service_fail(service, "out of memory or file descriptors");
 	service_raise_descriptors(service);
+	service_share_descriptors(service);
 	service_set_sockets(&service->config->tcp);
 	service_set_admin_password(service);
 	core_init(&service->control, world, world->control);

@@ -37,7 +37,9 @@ struct task {
 struct world {
 	unsigned worker_count; /* cores that serve clients: members 0..worker_count-1 */
 	unsigned control;      /* the member that administers */
-	unsigned first_job;    /* job threads: first_job .. first_job + LIMIT_JOB_THREADS - 1 */
+	unsigned
+		client_descriptors; /* clients that are accepted at most; 0: no bound (core/load.h) */
+	unsigned first_job; /* job threads: first_job .. first_job + LIMIT_JOB_THREADS - 1 */
 	struct mailboxes boxes;
 	struct log log;
 	struct load loads[LIMIT_CORES];

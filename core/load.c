@@ -47,6 +47,18 @@ void load_remove(struct world *world, unsigned core)
 	atomic_fetch_sub_explicit(&world->loads[core].clients, 1, memory_order_relaxed);
 }
 
+unsigned load_room(const struct world *world)
+{
+	uint64_t clients = 0;
+
+	if (world->client_descriptors == 0)
+		return UINT32_MAX;
+	for (unsigned i = 0; i < world->worker_count; i++)
+		clients += atomic_load_explicit(&world->loads[i].clients, memory_order_relaxed);
+	return clients < world->client_descriptors ? world->client_descriptors - (unsigned)clients
+						   : 0;
+}
+
 static uint32_t load_least_busy(const struct world *world)
 {
 	uint32_t least = UINT32_MAX;

@@ -24,6 +24,9 @@ struct load {
 void load_open(struct core *core);
 void load_close(struct core *core);
 
+/* How many more clients may be accepted without taking descriptors that servers need. */
+unsigned load_room(const struct world *world);
+
 /* The core with the least to do, counted up by one client. Any core. */
 unsigned load_choose(struct core *core);
 /* One client more, one less, of a core. Any core. */

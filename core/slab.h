@@ -1,7 +1,8 @@
 /* slab: numbered slots of one size that grow in chunks and are reused.
  *
- * Owner: one core. Thread: that core's. Memory: a slot never moves and is never returned to the system. Each slot has a
- * generation that changes when it is freed, so that (index, generation) names an object and never its successor.
+ * Owner: one core. Thread: that core's. Memory: a slot never moves; chunks that have become empty are given back by slab_trim.
+ * Each slot has a generation that changes when it is freed and survives its chunk, so that (index, generation) names an object
+ * and never its successor. The lowest chunk with a free slot is filled first, so that the upper ones become empty after a crowd.
  */
 #ifndef PGRING_CORE_SLAB_H
 #define PGRING_CORE_SLAB_H
@@ -17,12 +18,20 @@ struct slab_slot {
 	bool live;
 } __attribute__((aligned(16)));
 
+struct slab_chunk {
+	char *slots;         /* NULL: there is none at present */
+	uint32_t first_free; /* index of a slot */
+	uint32_t live;
+	uint32_t generation; /* no slot had a later one when the chunk was given back */
+};
+
 struct slab {
-	char **chunks;
+	struct slab_chunk *chunks;
 	size_t slot_bytes; /* head included */
 	uint32_t limit;
-	uint32_t chunk_count, chunk_limit;
-	uint32_t first_free;
+	uint32_t chunk_count, chunk_limit; /* the highest that was ever there, and could be */
+	uint32_t chunks_there, chunks_empty;
+	uint32_t first_open; /* no chunk below has a free slot */
 	uint32_t live;
 };
 
@@ -37,6 +46,18 @@ void slab_destroy(struct slab *slab);
 /* A zeroed object, or NULL when the limit or the memory is exhausted. */
 void *slab_alloc(struct slab *slab);
 void slab_free(struct slab *slab, void *object);
+
+/* Gives back the chunks without a live slot, but for one. For when nobody still looks at what has been freed. */
+void slab_trim(struct slab *slab);
+static inline bool slab_wants_trim(const struct slab *slab)
+{
+	return unlikely(slab->chunks_empty > 1);
+}
+/* Slots that are there and free. */
+static inline uint32_t slab_spare(const struct slab *slab)
+{
+	return slab->chunks_there * SLAB_CHUNK_SLOTS - slab->live;
+}
 
 static inline struct slab_slot *slab_slot_of(const void *object)
 {
@@ -59,9 +80,9 @@ static inline void *slab_get(const struct slab *slab, uint32_t index, uint32_t g
 	uint32_t chunk = index / SLAB_CHUNK_SLOTS;
 	struct slab_slot *slot;
 
-	if (unlikely(chunk >= slab->chunk_count))
+	if (unlikely(chunk >= slab->chunk_count || !slab->chunks[chunk].slots))
 		return NULL;
-	slot = (struct slab_slot *)(void *)(slab->chunks[chunk] +
+	slot = (struct slab_slot *)(void *)(slab->chunks[chunk].slots +
 		(size_t)(index % SLAB_CHUNK_SLOTS) * slab->slot_bytes);
 	if (unlikely(slot->generation != generation || !slot->live))
 		return NULL;

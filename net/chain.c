@@ -17,7 +17,7 @@ struct piece {
 };
 
 #define BLOCK_BYTES (LIMIT_BLOCK_BYTES - sizeof(struct piece))
-enum { BLOCKS_KEPT = 4096 }; /* of one core, for reuse */
+enum { BLOCKS_KEPT = 512 }; /* of one core, for reuse */
 _Static_assert(BLOCK_BYTES >= LIMIT_COPY_BYTES, "a copied piece fits in one block");
 
 static struct piece *piece_new(struct net *net, enum piece_kind kind)

@@ -1,7 +1,9 @@
-/* Accepting: multishot, and again after a pause when descriptors have run out. */
+/* Accepting: multishot as long as a whole backlog may come, else one by one; again after a pause when no more may, or when
+ * descriptors have run out. Who is not accepted waits in the backlog. */
 #include "net/listener.h"
 
 #include "core/errors.h"
+#include "core/load.h"
 #include "net/socket.h"
 
 #include <errno.h>
@@ -12,8 +14,23 @@ enum { LISTENER_RETRY_MS = 100, LISTENER_GENERATION = 1 };
 
 static void listener_arm(struct core *core, struct listener *listener)
 {
+	unsigned room = load_room(core->world);
+
+	if (unlikely(room == 0)) {
+		if (!listener->is_full)
+			log_warn(core,
+				"%u clients are all that the limit on file descriptors allows: "
+				"others wait; raise LimitNOFILE (systemd) or ulimit -n",
+				core->world->client_descriptors);
+		listener->is_full = true;
+		core_timer_set(core, &listener->retry, LISTENER_RETRY_MS);
+		return;
+	}
+	if (room > core->world->client_descriptors / 8)
+		listener->is_full = false;
 	listener->armed = true;
-	ring_accept(core->net->ring, listener->fd, listener->slot, LISTENER_GENERATION);
+	ring_accept(core->net->ring, listener->fd, room < SOCKET_BACKLOG, listener->slot,
+		LISTENER_GENERATION);
 }
 
 static void listener_retry(struct core *core, struct timer *timer)
@@ -87,16 +104,25 @@ void listener_complete(struct core *core, const struct ring_completion *completi
 	} else if (result != -ECANCELED) {
 		core_count(core, METRIC_accept_errors);
 	}
-	if (completion->more)
+	if (completion->more) {
+		/* a backlog at once might be too much from now on */
+		if (unlikely(!listener->narrows && load_room(core->world) < SOCKET_BACKLOG)) {
+			listener->narrows = true;
+			ring_cancel(
+				core->net->ring, RING_ACCEPT, listener->slot, LISTENER_GENERATION);
+		}
 		return;
-	listener->armed = false;
+	}
+	listener->armed = listener->narrows = false;
 	if (listener->stopping)
 		return;
-	if (result >= 0 || result == -ECONNABORTED || result == -EINTR) {
+	if (result >= 0 || result == -ECONNABORTED || result == -EINTR || result == -ECANCELED) {
 		listener_arm(core, listener);
 		return;
 	}
-	log_warn(core, "cannot accept a connection: %s; trying again in %d ms", strerror(-result),
-		LISTENER_RETRY_MS);
+	if (!listener->is_full)
+		log_warn(core, "cannot accept a connection: %s; trying again every %d ms",
+			strerror(-result), LISTENER_RETRY_MS);
+	listener->is_full = true;
 	core_timer_set(core, &listener->retry, LISTENER_RETRY_MS);
 }

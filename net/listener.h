@@ -12,6 +12,8 @@ struct listener {
 	int fd;
 	unsigned slot;
 	bool armed, stopping;
+	bool narrows; /* cancelled, to go on one by one */
+	bool is_full; /* it was said that nobody can be accepted */
 	struct timer retry;
 	/* A connection, whose descriptor is the callee's. */
 	void (*accepted)(struct core *core, struct listener *listener, int fd);

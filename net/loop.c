@@ -81,6 +81,8 @@ void loop_turn(struct core *core, uint64_t timeout_ns)
 	core_run_ready(core);
 	if (core->each_turn)
 		core->each_turn(core);
+	if (slab_wants_trim(&core->net->streams))
+		slab_trim(&core->net->streams);
 	stream_feed_starved(core);
 	stream_ration_all(core);
 	stream_flush_all(core);

@@ -26,7 +26,7 @@ enum ring_op {
 	RING_RECV_INTO, /* once, into a private buffer */
 	RING_SEND,
 	RING_CONNECT,
-	RING_ACCEPT, /* multishot */
+	RING_ACCEPT, /* multishot, or once */
 	RING_CANCEL,
 	RING_WAKE,   /* another member wants attention */
 	RING_SIGNAL, /* bytes of the signal descriptor are in its buffer */
@@ -71,7 +71,8 @@ void ring_sendv(struct ring *ring, int fd, const struct iovec *pieces, unsigned 
 /* The address must live until the completion. */
 void ring_connect(struct ring *ring, int fd, const struct sockaddr *address, socklen_t len,
 	uint32_t slot, uint32_t generation);
-void ring_accept(struct ring *ring, int fd, uint32_t slot, uint32_t generation);
+/* `once`: one connection, not all there are. */
+void ring_accept(struct ring *ring, int fd, bool once, uint32_t slot, uint32_t generation);
 /* Asks for the end of an operation, which then completes, mostly with -ECANCELED; the cancel itself reports nothing. */
 void ring_cancel(struct ring *ring, enum ring_op op, uint32_t slot, uint32_t generation);
 /* Closes the descriptor; reports nothing. */

@@ -143,11 +143,14 @@ void ring_connect(struct ring *ring, int fd, const struct sockaddr *address, soc
 	io_uring_sqe_set_data64(sqe, ring_name(RING_CONNECT, slot, generation));
 }
 
-void ring_accept(struct ring *ring, int fd, uint32_t slot, uint32_t generation)
+void ring_accept(struct ring *ring, int fd, bool once, uint32_t slot, uint32_t generation)
 {
 	struct io_uring_sqe *sqe = ring_sqe(ring);
 
-	io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+	if (once)
+		io_uring_prep_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+	else
+		io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
 	io_uring_sqe_set_data64(sqe, ring_name(RING_ACCEPT, slot, generation));
 }
 
@@ -351,8 +354,9 @@ static int ring_open_buffers(struct ring *ring, unsigned count)
 		ring->buffer_ring = NULL;
 		return ERR_NO_MEMORY;
 	}
+	/* receives go round all of them, so all are soon used: rather page faults now than then */
 	ring->buffer_memory = mmap(NULL, (size_t)count * LIMIT_BUFFER_BYTES, PROT_READ | PROT_WRITE,
-		MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+		MAP_ANONYMOUS | MAP_PRIVATE | MAP_POPULATE, -1, 0);
 	ring->order = calloc(count, sizeof *ring->order);
 	ring->place = calloc(count, sizeof *ring->place);
 	ring->holders = calloc(count, sizeof *ring->holders);

@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SOCKET_BACKLOG = 4096 };
-
 static struct socket_options socket_options = {.keepalive = true};
 
 void socket_set_options(const struct socket_options *options)

@@ -7,6 +7,8 @@
 
 #include "net/address.h"
 
+enum { SOCKET_BACKLOG = 4096 }; /* connections that wait to be accepted */
+
 /* What the [tcp] section says, for sockets of both sides. */
 struct socket_options {
 	bool keepalive;

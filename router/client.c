@@ -123,6 +123,8 @@ static void client_closed(struct core *core, struct stream *stream)
 	chain_clear(core, &client->in);
 	load_remove(core->world, core->index);
 	slab_free(&core->router->clients, client);
+	if (slab_wants_trim(&core->router->clients))
+		core_defer(core, &core->router->trim);
 }
 
 static const struct stream_events client_events = {

@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 
+static void router_trim(struct core *core, struct task *task);
 static void router_drain_over(struct core *core, struct timer *timer);
 
 static bool router_limits_time(const struct config_general *general)
@@ -33,11 +34,18 @@ int router_open(struct core *core, const struct config *config, const char *admi
 	router->has_timeouts = router_limits_time(&config->general);
 	router->keys = keys_open(config, NULL, NULL);
 	held_open(&router->held);
+	task_init(&router->trim, router_trim);
 	timer_init(&router->drain_timer, router_drain_over);
 	return slab_init(&router->clients, sizeof(struct client), LIMIT_SLOTS) ||
 			slab_init(&router->cancels, cancel_bytes(), LIMIT_SLOTS)
 		? ERR_NO_MEMORY
 		: 0;
+}
+
+static void router_trim(struct core *core, struct task *task)
+{
+	(void)task;
+	slab_trim(&core->router->clients);
 }
 
 void router_close(struct core *core)

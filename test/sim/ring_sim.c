@@ -49,7 +49,7 @@ struct operation {
 	uint64_t due_ns;     /* CONNECT: not before */
 	enum ring_op target; /* CANCEL */
 	unsigned member;     /* the message to another ring */
-	bool is_message, is_cancelled, hangs;
+	bool is_message, is_cancelled, hangs, once;
 };
 
 struct done {
@@ -385,7 +385,8 @@ static bool progress_accept(struct ring *ring, struct operation *op)
 	if (sim_fault(FAULT_ACCEPT_FAILS))
 		return progress_over(ring, op, sim_percent(50) ? -EMFILE : -ECONNABORTED);
 	socket = sim_net_accept(op->socket);
-	completion = operation_complete(ring, op, socket->fd, !sim_fault(FAULT_ACCEPT_STOPS));
+	completion = operation_complete(
+		ring, op, socket->fd, !op->once && !sim_fault(FAULT_ACCEPT_STOPS));
 	return !completion->more;
 }
 
@@ -599,9 +600,9 @@ void ring_connect(struct ring *ring, int fd, const struct sockaddr *address, soc
 		op->due_ns += sim_between(1, 4000) * NS_PER_MS;
 }
 
-void ring_accept(struct ring *ring, int fd, uint32_t slot, uint32_t generation)
+void ring_accept(struct ring *ring, int fd, bool once, uint32_t slot, uint32_t generation)
 {
-	(void)operation_new(ring, RING_ACCEPT, fd, slot, generation);
+	operation_new(ring, RING_ACCEPT, fd, slot, generation)->once = once;
 }
 
 void ring_cancel(struct ring *ring, enum ring_op target, uint32_t slot, uint32_t generation)

@@ -114,6 +114,47 @@ static void the_limit_holds(void **state)
 	}
 }
 
+/* What a crowd took is given back, and no name of then is ever used again. */
+static void empty_chunks_are_given_back(void **state)
+{
+	enum { MANY = 10 * SLAB_CHUNK_SLOTS };
+	uint32_t index[MANY], generation[MANY], at = 0;
+	void *objects[MANY];
+	struct slab slab;
+
+	(void)state;
+	assert_int_equal(slab_init(&slab, 24, MANY), 0);
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < MANY; i++) {
+			objects[i] = slab_alloc(&slab);
+			assert_non_null(objects[i]);
+			if (round > 0)
+				assert_null(slab_get(&slab, index[i], generation[i]));
+		}
+		assert_null(slab_alloc(&slab));
+		for (unsigned i = 0; i < MANY; i++) {
+			index[i] = slab_index(objects[i]);
+			generation[i] = slab_generation(objects[i]);
+			if (i != 70)
+				slab_free(&slab, objects[i]);
+		}
+		assert_true(slab_wants_trim(&slab));
+		slab_trim(&slab);
+		assert_false(slab_wants_trim(&slab));
+		assert_int_equal(slab.chunks_there, 2);
+		assert_int_equal(slab_spare(&slab), 2 * SLAB_CHUNK_SLOTS - 1);
+		assert_ptr_equal(slab_get(&slab, index[70], generation[70]), objects[70]);
+		for (unsigned i = 0; i < MANY; i++)
+			if (i != 70)
+				assert_null(slab_get(&slab, index[i], generation[i]));
+		at = 0;
+		assert_ptr_equal(slab_next(&slab, &at), objects[70]);
+		assert_null(slab_next(&slab, &at));
+		slab_free(&slab, objects[70]);
+	}
+	slab_destroy(&slab);
+}
+
 enum { OBJECTS = 400, STEPS = 100000 };
 
 struct object {
@@ -233,6 +274,7 @@ int main(void)
 		cmocka_unit_test(a_freed_object_has_lost_its_name),
 		cmocka_unit_test(any_numbers_may_be_asked_for),
 		cmocka_unit_test(the_limit_holds),
+		cmocka_unit_test(empty_chunks_are_given_back),
 		cmocka_unit_test(random_operations_keep_every_object),
 		cmocka_unit_test(the_walk_survives_frees),
 	};
