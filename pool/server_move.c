@@ -36,8 +36,10 @@ void server_move_released(struct core *core, struct stream *stream, int fd)
 	struct server *server = stream->owner;
 	struct pool *pool = server->pool;
 	struct server_parcel *parcel = malloc(sizeof *parcel);
+	unsigned to = server->moves_to;
+	bool is_promised = server->is_promised, is_whole = answers_at_border(server);
 
-	CHECK(parcel && server->state == SERVER_MOVING && answers_at_border(server));
+	CHECK(parcel && server->state == SERVER_MOVING);
 	CHECK(server->prepared.log_count == 0);
 	parcel->fd = fd;
 	parcel->wanted = (struct params){0};
@@ -49,7 +51,11 @@ void server_move_released(struct core *core, struct stream *stream, int fd)
 	pool->server_count[SERVER_LIST_CLOSING]--;
 	parcel->server = *server;
 	slab_free(&core->pools->servers, server);
-	budget_send_server(core, pool, parcel->server.moves_to, parcel->server.is_promised, parcel);
+	if (!is_whole) { /* the beginning of a notice has come, and its end cannot follow to the other core */
+		server_move_drop(parcel);
+		parcel = NULL;
+	}
+	budget_send_server(core, pool, to, is_promised, parcel);
 	pool_server_gone(core, pool);
 }
 

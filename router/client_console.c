@@ -228,6 +228,7 @@ static struct console_text *console_add(struct core *core, struct client *client
 	memcpy(text->name, name, strlen(name) + 1);
 	text->text = memory_copy_text(statement, strlen(statement));
 	CHECK(text->text);
+	list_init(&text->link);
 	list_push_back(&console->texts, &text->link);
 	console->text_count++;
 	return text;

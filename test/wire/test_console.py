@@ -477,6 +477,7 @@ def test_figures_add_up(shop, workers):
 
 
 @pytest.mark.pgring_only
+@pytest.mark.skipif(harness.binary_is_sanitized(), reason="the allocator of a sanitizer tells nothing")
 def test_memory(shop):
     one, console = shop(default_pool_size=1)
     before = {r["name"]: r for r in console.ask("SHOW MEM")}
