@@ -190,6 +190,37 @@ void client_prepared_note(
 		names_set_unnamed(client->lease.names, &core->pools->statements, NULL);
 }
 
+/* Whoever closes a statement may hold a lock that others want who have the servers: waiting for one would last for ever. Outside of
+ * a transaction there are no portals, and no answers are due. */
+bool client_prepared_close_here(
+	struct core *core, struct client *client, const struct client_request *message)
+{
+	struct statements *statements = &core->pools->statements;
+	struct names *names = client->lease.names;
+	struct prepared_parts parts;
+	uint8_t answer[FRAME_HEAD];
+	struct name *name;
+
+	if (!lease_follows(core, &client->lease) || message->body_len < 2 ||
+		message->frame.bytes != FRAME_HEAD + message->body_len ||
+		(message->body[0] != 'S' && message->body[0] != 'P'))
+		return false;
+	if (!prepared_take_apart(message, &parts) || parts.rest != parts.end)
+		return false;
+	if (message->body[0] == 'S' && parts.name_len == 0) {
+		client->lease.knows_unnamed = false;
+		names_set_unnamed(names, statements, NULL);
+	} else if (message->body[0] == 'S') {
+		name = names_find(names, (const char *)parts.name, parts.name_len);
+		if (name)
+			names_remove(names, name);
+		names_bury(names, statements);
+	}
+	frame_write(answer, SERVER_CLOSE_COMPLETE, 0);
+	stream_send(core, client->stream, answer, sizeof answer);
+	return true;
+}
+
 /* ---- sending ---- */
 
 static size_t prepared_refuse(struct core *core, struct client *client,

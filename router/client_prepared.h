@@ -34,6 +34,11 @@ void client_prepared_note(
 size_t client_prepared_send(
 	struct core *core, struct client *client, const struct client_request *message);
 
+/* Answers a Close that comes while the client has no server: it needs none. Returns false if it has to go to one. Otherwise the
+ * message is dealt with, and its answer is appended to the client's stream. */
+bool client_prepared_close_here(
+	struct core *core, struct client *client, const struct client_request *message);
+
 /* Whether a message is only decided on when it is whole, although it is long. */
 bool client_prepared_wants_whole(
 	const struct core *core, const struct client *client, const struct client_request *message);

@@ -160,13 +160,16 @@ static void relay_count(struct client *client, uint8_t type)
 	client->pool->stats.binds += type == CLIENT_BIND;
 }
 
-/* A request, which needs a server. */
+/* A request, which needs a server, unless it is a Close. */
 static enum relay_verdict relay_request(
 	struct core *core, struct client *client, struct client_request *message)
 {
 	struct lease *lease = &client->lease;
 
 	if (lease->state == LEASE_NONE) {
+		if (message->frame.type == CLIENT_CLOSE &&
+			client_prepared_close_here(core, client, message))
+			return RELAY_DROP;
 		client->request_ns = core->now_ns;
 		(void)lease_take(core, lease);
 	}

@@ -8,8 +8,6 @@ SETTINGS = "what SET changes follows its client across transactions: to come"
 PINS = "what cannot move keeps its server: to come"
 LISTEN = "LISTEN in transaction mode is to come"
 DDL = "a statement that was described before its table changed has to fail with 0A000, on every server"
-DEALLOCATE = "DEALLOCATE of a name that the extended protocol prepared is to come"
-CLOSE = "a Close with its Sync waits for a server; database/sql holds a lock meanwhile that those in a transaction want"
 
 EXPECTED = {
     "*: notifications": LISTEN,
@@ -22,13 +20,10 @@ EXPECTED = {
     "Django*: the time zone stays": SETTINGS,
     "Django*: iterators outside of a transaction": PINS,
     "psycopg*: a cursor with hold": PINS,
-    "psycopg*: a temporary table": PINS,
     "psycopg*: advisory locks": PINS,
     "asyncpg*: release frees a lock": PINS,
     "sqlx: advisory lock": PINS,
     "*: a table changes": DDL,
-    "psycopg: more statements than kept": DEALLOCATE,
-    "database/sql: * prepared": CLOSE,
 }
 _excused = {row: None for row in EXPECTED}  # None: no such check ran
 

@@ -11,7 +11,7 @@ import harness
 import wireclient
 from console import Console
 from harness import wait_until
-from wireclient import SYNC, bind, close_statement, describe_statement, execute, parse, query
+from wireclient import SYNC, bind, close_portal, close_statement, describe_statement, execute, parse, query
 
 NUMBER = "SELECT $1::int + %d"
 
@@ -112,6 +112,28 @@ def test_names_are_nobody_elses(pooler):
     for name in names:
         assert sqlstate(second, name) == "26000"
     assert second.one("SELECT 1") == "1"
+
+
+def test_a_close_waits_for_no_server(pooler):
+    """database/sql closes statements while it holds a lock that those want who have the servers."""
+    one = pooler(default_pool_size=1, workers=1)
+    first, second = one.connect(), one.connect()
+    prepare(second, "s", "SELECT 'closed'")
+    prepare(second, "t", "SELECT 'kept'")
+    prepare(second, "", "SELECT 'unnamed'")
+    first.ask("BEGIN")
+    for closes in (b"", close_statement("s"), close_statement("s") + close_statement("never"), close_portal("p"), close_statement("")):
+        second.send(closes + SYNC)
+        assert kinds(second.read_ready(timeout=2)) == b"3" * (len(closes) > 0) + b"3" * closes.count(b"never") + b"Z"
+    second.send(close_statement("s") + bind(name="t") + execute() + SYNC)
+    first.ask("COMMIT")
+    assert kinds(second.read_ready()) == b"32DCZ"
+    assert sqlstate(second, "s") == "26000"
+    assert sqlstate(second, "") == "26000"
+    prepare(second, "s", "SELECT 'again'")
+    assert run(second, "s") == [["again"]]
+    second.send(b"C" + b"\0\0\0\6" + b"X\0" + SYNC)  # neither statement nor portal: PostgreSQL says what it thinks of it
+    assert second.read_ready()[0][0] == b"E"
 
 
 @pytest.mark.parametrize("destroyer", ("DEALLOCATE ALL", "DISCARD ALL"))
