@@ -7,6 +7,7 @@
 #include "core/memory.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +185,29 @@ static size_t log_escape(char *target, size_t size, const char *source, size_t l
 	return used;
 }
 
+/* Writes without waiting: whoever does not read our log must not stop us. A pipe or socket that says it can take something takes
+ * a page. Returns false if not all was written. */
+static bool log_write(struct log *log, const char *text, size_t len)
+{
+	enum { LOG_PAGE = 4096 };
+
+	while (len > 0) {
+		struct pollfd ready = {.fd = log->fd, .events = POLLOUT};
+		ssize_t written;
+
+		if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
+			return false;
+		written = write(log->fd, text, len < LOG_PAGE ? len : LOG_PAGE);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0)
+			return false;
+		text += written;
+		len -= (size_t)written;
+	}
+	return true;
+}
+
 static void log_emit(
 	struct log *log, const struct log_head *head, unsigned member, const char *line)
 {
@@ -206,11 +230,15 @@ static void log_emit(
 		len = snprintf(text, sizeof text, "%s.%03u UTC [%d] %s %s\n", when, ms,
 			(int)getpid(), level_names[head->level], escaped);
 	}
-	while (write(log->fd, text, (size_t)len) < 0) {
-		if (errno == EINTR)
-			continue;
+	if (!log_write(log, text, (size_t)len)) {
 		log->write_errors++;
-		break;
+		log->lost++;
+	} else if (unlikely(log->lost > 0)) {
+		uint64_t lost = log->lost;
+
+		log->lost = 0;
+		log_write_now(log, LOG_WARN, "%llu log lines could not be written",
+			(unsigned long long)lost);
 	}
 }
 

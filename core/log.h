@@ -33,6 +33,7 @@ struct log {
 	unsigned member_count;
 	struct log_ring **rings; /* one per member */
 	uint64_t write_errors;   /* the writer's */
+	uint64_t lost;           /* lines, since the last that could be written */
 };
 
 must_check int log_init(struct log *log, unsigned member_count, int fd);

@@ -110,6 +110,8 @@ static void pool_count_failure(
 	pool->failures++;
 	pool->failed_ns = core->now_ns;
 	pool->next_address++;
+	if (pool->untried > 0)
+		pool->untried--;
 	if (strcmp(pool->failure_text, fault->message) != 0 || pool->failures == 1)
 		log_warn(core, "pool %s/%s: %s", pool->config->database, pool->config->user,
 			fault->message);
@@ -194,7 +196,13 @@ static void pool_resolved(struct core *core, struct resolve *resolve)
 	struct pool *pool = resolve->owner;
 
 	pool->resolve = NULL;
-	if (resolve->error) {
+	if (resolve->error && pool->address_count > 0 && pool->failures == 0) {
+		log_warn(core,
+			"could not resolve the host name \"%s\": %s; its last address is used",
+			resolve->host, resolve->reason);
+		pool->resolved_ns = core->now_ns;
+		pool_wake(core, pool);
+	} else if (resolve->error) {
 		char text[400];
 		struct fault fault = {"FATAL", SQLSTATE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
 			text, NULL, NULL};
@@ -205,6 +213,7 @@ static void pool_resolved(struct core *core, struct resolve *resolve)
 	} else {
 		memcpy(pool->addresses, resolve->addresses, sizeof pool->addresses);
 		pool->address_count = resolve->count;
+		pool->untried = resolve->count;
 		pool->resolved_ns = core->now_ns;
 		pool_wake(core, pool);
 	}
@@ -220,9 +229,11 @@ static int pool_find_addresses(struct core *core, struct pool *pool)
 
 	if (pool->resolve)
 		return ERR_FULL;
+	/* A name whose addresses have all failed may mean another server by now. */
 	if (pool->address_count > 0 &&
 		(pool->resolved_ns == 0 ||
-			core->now_ns - pool->resolved_ns < POOL_NAME_TTL_MS * NS_PER_MS))
+			(core->now_ns - pool->resolved_ns < POOL_NAME_TTL_MS * NS_PER_MS &&
+				(pool->untried > 0 || pool->failures == 0))))
 		return 0;
 	if (config->host[0] == '/')
 		error = address_unix(config->host, config->port, &pool->addresses[0]);

@@ -61,6 +61,7 @@ struct pool {
 	uint64_t resolving_ns;   /* ... since when */
 	struct address addresses[POOL_ADDRESSES];
 	unsigned address_count, next_address;
+	unsigned untried; /* of the addresses, since the name was looked up */
 	uint64_t resolved_ns;
 
 	struct scram_keys scram_keys; /* of the last login, for the next */

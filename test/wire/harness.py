@@ -6,6 +6,7 @@ Environment:
   PGRING_TEST_WORKERS cores of pgring (default 1)
   PGRING_TEST_TARGET  pgring (default), pgbouncer or direct: what stands between client and server. The other two exist to
                       test these tests: `direct` must pass every dialogue, `pgbouncer` must fail the ones it gets wrong
+  PGRING_TEST_MEASURED  a file to which tests append what they measured (docs/reliability.md is made from it)
   PGRING_TEST_KEEP    1: keep the directories (configuration, logs) after the run
 """
 import ctypes
@@ -202,6 +203,13 @@ log_line_prefix = '%%m [%%p] %%u@%%d '
 timezone = 'UTC'
 log_timezone = 'UTC'
 """
+
+
+def measured(what, value):
+    """For docs/reliability.md."""
+    if os.environ.get("PGRING_TEST_MEASURED"):
+        with open(os.environ["PGRING_TEST_MEASURED"], "a") as file:
+            file.write("%s: %s: %s\n" % (os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0].split("::")[-1], what, value))
 
 
 class Postgres:

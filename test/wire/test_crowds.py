@@ -60,12 +60,14 @@ def test_logins_that_never_finish(pooler, postgres, count):
     made = sockets(one, count // 4) + sockets(one, count // 4, STARTUP[:10]) + sockets(one, count // 2, STARTUP)
     slowest = max(login_seconds(one) for _ in range(5))
     assert connections(one) > idle + count * 0.9 or time.monotonic() - began > 4
+    harness.measured("bytes each", (one.rss_kb() - before) * 1024 // count)
     if not SANITIZED:
         assert (one.rss_kb() - before - 1024) * 1024 / count < 4096  # 1 MB is for what the first of them brings about
     while connections(one) > idle:
         slowest = max(slowest, login_seconds(one))
         assert time.monotonic() - began < 4 + 3 + 2, "%d are still there" % (connections(one) - idle)
         time.sleep(0.05)
+    harness.measured("slowest login meanwhile, s; all gone after, s", "%.2f, %.2f" % (slowest, time.monotonic() - began))
     assert slowest < 1
     for sock in made:
         sock.close()
@@ -79,6 +81,7 @@ def test_many_at_once(pooler, postgres, count):
     before = one.rss_kb()
     inside = crowd.rush(one, count)
     assert len(inside) == count
+    harness.measured("the last was let in after, s", "%.2f" % max(seconds for _, seconds in inside))
     assert max(seconds for _, seconds in inside) < 3
     began = time.monotonic()
     crowd.ask_all([wire for wire, _ in inside], "SELECT {i}")
@@ -87,6 +90,7 @@ def test_many_at_once(pooler, postgres, count):
         wire.drop()
     if not SANITIZED:
         wait_until(lambda: one.rss_kb() < before * 1.1 + 512, 10, "the memory to be given back", 0.1)
+        harness.measured("memory before and after, KB", "%d, %d" % (before, one.rss_kb()))
 
 
 # ---- descriptors --------------------------------------------------------------------------------------------------------------
@@ -108,12 +112,14 @@ def test_few_descriptors_and_many_clients(pooler, postgres):
         for _, rows, seconds in crowd.ask_all(inside, "SELECT {i}, pg_sleep(0.02)"):
             assert seconds < 2
         time.sleep(0.1)
+    harness.measured("CPU in 2 s, s", "%.2f" % (one.cpu_seconds() - cpu))
     assert one.cpu_seconds() - cpu < 0.6, "it spins"
     for sock in outside:
         sock.close()
     began = time.monotonic()
     assert login_seconds(one) < 1
     assert wireclient.connect(one.address, USER, None, DATABASE).one("SELECT 1") == "1"
+    harness.measured("two newcomers after the crowd, s", "%.2f" % (time.monotonic() - began))
     assert time.monotonic() - began < 2
     for wire in inside:
         wire.drop()
@@ -173,12 +179,14 @@ def test_clients_that_vanish(pooler, postgres, count):
         time.sleep(chance.choice((0, 0.001, 0.02)))
         for sock in there:
             reset(sock)
+    gone = time.monotonic()
     busy = "SELECT count(*) FROM pg_stat_activity WHERE usename = '%s' AND (state <> 'idle' OR query LIKE '%%gone%%' AND state = 'active')" % USER
     over.set()
     for thread in threads:
         thread.join(15)
     assert not wrong, wrong
     wait_until(lambda: postgres.value(busy) == "0", 3, "the end of all that the departed did", 0.05)
+    harness.measured("nothing of theirs left after, s", "%.2f" % (time.monotonic() - gone))
     assert postgres.value("SELECT count(*) FROM crowd_sink") == "0"
     wait_until(lambda: connections(one) < 60, 3, "the end of their connections")
     got = crowd.ask_all([wire for wire, _ in stay], "SELECT {i}, pg_backend_pid(), pg_sleep(0.2)")

@@ -123,13 +123,14 @@ def test_unfinished_requests_are_bounded(pooler, postgres):
     while time.monotonic() - began < 6:
         slowest = max(slowest, served(small))
         time.sleep(0.02)
-    assert slowest < 2
+    harness.measured("slowest answer of others, s", "%.3f" % slowest)
     found = endings(stuck)
     assert set(found) <= {None, "53200"}, set(found)
     assert found.count("53200") > 50, "only %d were ended" % found.count("53200")
     large.timeout = 15  # behind those that are still to be ended
     large.send(BIG)
     assert wireclient.Wire.rows(large.read_ready()) == [[str(MEGABYTE)]]
+    harness.measured("ended with 53200; most memory, KB", "%d, %d" % (found.count("53200"), one.rss_kb("VmHWM")))
     if not SANITIZED:
         assert one.rss_kb("VmHWM") < 200 * 1024
     for wire in stuck:
@@ -198,6 +199,7 @@ def test_answers_that_nobody_reads_are_bounded(pooler, postgres, count):
     for _ in range(20):
         served(good)
         time.sleep(0.05)
+    harness.measured("memory, KB", one.rss_kb() - before)
     if not SANITIZED:
         assert one.rss_kb() - before < 64 * 1024
     cpu = one.cpu_seconds()
@@ -234,8 +236,10 @@ def test_idle_clients_cost_little(pooler, postgres, count):
     wires = wires_of(one, count)
     if not SANITIZED:
         wait_until(lambda: (one.rss_kb() - before) * 1024 / count < 1024, 5, "at most 1 KB each", 0.1)
+    harness.measured("bytes each", (one.rss_kb() - before) * 1024 // count)
     time.sleep(1.5)
     cpu = sum(one.cpu_ns_of_threads().values())
     time.sleep(1)
     used = sum(one.cpu_ns_of_threads().values()) - cpu
+    harness.measured("CPU in a second, ms", "%.2f" % (used / 1e6))
     assert used < 5e6, "%.1f ms of CPU in a second" % (used / 1e6)

@@ -1,0 +1,371 @@
+"""Servers that are killed, frozen, full or gone, and how soon all is well again; a log that cannot be written, a clock that jumps,
+an end in the middle of the work. The promises are those of docs/reliability.md."""
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import crowd
+import harness
+import wireclient
+from harness import DATABASE, PASSWORD, USER, database_row, wait_until
+from wireclient import error_fields, query
+
+pytestmark = pytest.mark.pgring_only
+
+SANITIZED = harness.binary_is_sanitized()
+NOT_YET = ("57P03", "08006", "08001", "57P01", "57P02", "58000")  # what a server that is away or coming says
+
+
+class Load:
+    """Clients that ask all the time. Each notes when it was answered, and every error with its time."""
+
+    def __init__(self, one, count, sql="SELECT 'load {i}'", **options):
+        self.over, self.answers, self.errors, self.wrong = threading.Event(), [], [], []
+        self.reconnects = 0
+        self.threads = [threading.Thread(target=self._ask, args=(one, i, sql.replace("{i}", str(i)), options)) for i in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def _ask(self, one, i, sql, options):
+        wire = None
+        while not self.over.is_set():
+            try:
+                if wire is None:
+                    wire = wireclient.connect(one.address, USER, PASSWORD, options.get("database", DATABASE), timeout=20)
+                rows = wire.ask(sql)
+                if rows != [["load %d" % i]]:
+                    self.wrong.append((i, rows))
+                self.answers.append(time.monotonic())
+            except wireclient.TimedOut as error:
+                self.wrong.append((i, error))
+                break
+            except (wireclient.WireError, OSError) as error:
+                self.errors.append((time.monotonic(), error))
+                if isinstance(error, (wireclient.Closed, OSError)) or getattr(error, "fields", {}).get("S") == "FATAL":
+                    wire, self.reconnects = None, self.reconnects + 1
+                time.sleep(0.01)
+        if wire is not None:
+            wire.drop()
+
+    def end(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(30)
+        assert not self.wrong, self.wrong[:5]
+
+    def rate(self, begin, end):
+        return sum(begin <= at < end for at in list(self.answers)) / (end - begin)
+
+
+# ---- the server goes and comes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ("crash", "stop"))
+def test_server_killed_under_load(pooler, breakable, end):
+    """SIGKILL, or an immediate end, under load: the first answer comes within 1 s of the server's return, full speed within 3 s;
+    idle clients keep their connections and see nothing at all."""
+    one = pooler(server=breakable, default_pool_size=5, checkout_timeout=2000)
+    idle = crowd.all_connected(one, 5)
+    crowd.ask_all(idle, "SELECT 1")
+    load = Load(one, 10)
+    began = time.monotonic()
+    time.sleep(1)
+    before = load.rate(began + 0.3, began + 1)
+    getattr(breakable, end)()
+    time.sleep(0.5)
+    breakable.start()
+    back = time.monotonic()
+    time.sleep(3.5)
+    load.end()
+    first = min(at for at in load.answers if at > back)
+    harness.measured("first answer after the return, s", "%.2f" % (first - back))
+    harness.measured("answers a second before, and 2.5 s after the return", "%d, %d" % (before, load.rate(back + 2.5, back + 3.5)))
+    assert first - back < 1, "the first answer took %.2f s" % (first - back)
+    assert load.rate(back + 2.5, back + 3.5) > before / 3, "it does not get up to speed"  # the machine may be loaded by now
+    late = [error for at, error in load.errors if at > back + 1]
+    assert not late, late[:3]
+    crowd.ask_all(idle, "SELECT {i}")
+
+
+@contextlib.contextmanager
+def frozen(server):
+    """SIGSTOP for the whole server."""
+    processes = [server.process.pid] + server._children()
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in processes[::-1]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("seconds", (1.5, pytest.param(5, marks=pytest.mark.slow)))
+def test_server_stopped_for_a_while(pooler, postgres, breakable, seconds):
+    """Clients of another server notice nothing; those of the frozen one go on without an error."""
+    one = pooler(databases=[database_row(postgres), database_row(breakable, "frozen")], checkout_timeout=20000, default_pool_size=5,
+                 users=[{"name": USER, "password": PASSWORD, "databases": [DATABASE, "frozen"]}])
+    good = one.connect()
+    load = Load(one, 15, database="frozen")
+    wait_until(lambda: len(load.answers) > 50, 10, "the load")
+    slowest = 0
+    with frozen(breakable):
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            asked = time.monotonic()
+            assert good.one("SELECT 1") == "1"
+            slowest = max(slowest, time.monotonic() - asked)
+            time.sleep(0.01)
+    harness.measured("slowest answer of the other server, s", "%.3f" % slowest)
+    assert slowest < 1, "another server's client waited %.2f s" % slowest
+    goes_on = time.monotonic()
+    wait_until(lambda: load.answers[-1] > goes_on + 0.2, 5, "answers of the server that goes on")
+    load.end()
+    assert not load.errors, load.errors[:3]
+
+
+# ---- servers that cannot be used, and their repair ----------------------------------------------------------------------------------
+
+
+def reason(one, database=DATABASE, within=3.0):
+    """The error that a client gets, in time."""
+    began = time.monotonic()
+    wire = one.wire()
+    try:
+        wire.login(USER, PASSWORD, database)
+        wire.ask("SELECT 1")
+    except wireclient.ServerError as error:
+        harness.measured("error after, s", "%.2f" % (time.monotonic() - began))
+        assert time.monotonic() - began < within, "the error took %.1f s" % (time.monotonic() - began)
+        return "%s %s %s" % (error.sqlstate, error.text, error.fields.get("D", ""))
+    finally:
+        wire.drop()
+    raise AssertionError("it worked")
+
+
+def served_again(one, within=1.0):
+    """Somebody asks all the time; how long after the repair it is answered."""
+    began = time.monotonic()
+    while True:
+        try:
+            with wireclient.connect(one.address, USER, PASSWORD, DATABASE) as wire:
+                assert wire.ask("SELECT 'again'") == [["again"]]
+            break
+        except (wireclient.WireError, OSError):
+            assert time.monotonic() - began < 10, "no service after the repair"
+            time.sleep(0.01)
+    harness.measured("service after the repair, s", "%.2f" % (time.monotonic() - began))
+    assert time.monotonic() - began < within, "service took %.2f s" % (time.monotonic() - began)
+
+
+def test_out_of_connections(pooler, breakable):
+    """The server has no connection left: its own words, and service once it has one."""
+    breakable.sql("ALTER ROLE %s CONNECTION LIMIT 2" % USER)
+    try:
+        taken = [breakable.connect() for _ in range(2)]
+        one = pooler(server=breakable, checkout_timeout=2000, connect_timeout=1000)
+        assert "53300 " in reason(one) or "too many connections" in reason(one)
+        for wire in taken:
+            wire.close()
+        served_again(one)
+    finally:
+        breakable.sql("ALTER ROLE %s CONNECTION LIMIT -1" % USER)
+
+
+def test_wrong_password(pooler, breakable):
+    breakable.sql("ALTER ROLE %s PASSWORD 'another'" % USER)
+    try:
+        one = pooler(server=breakable, checkout_timeout=2000, connect_timeout=1000)
+        assert "password authentication failed" in reason(one)
+        breakable.sql("ALTER ROLE %s PASSWORD '%s'" % (USER, PASSWORD))
+        served_again(one)
+    finally:
+        breakable.sql("ALTER ROLE %s PASSWORD '%s'" % (USER, PASSWORD))
+
+
+def test_closed_port(pooler, breakable):
+    one = pooler(server=breakable, checkout_timeout=2000, connect_timeout=1000)
+    breakable.stop()
+    assert "refused" in reason(one).lower()
+    breakable.start()
+    served_again(one)
+
+
+class Preload:
+    """The environment in which preload.c stands between the program and libc."""
+
+    def __init__(self, directory):
+        self.library, self.file = os.path.join(directory, "preload.so"), os.path.join(directory, "present")
+        source = os.path.join(harness.ROOT, "test/wire/preload.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-w", source, "-o", self.library, "-ldl"], check=True)
+        self.set()
+
+    def set(self, seconds=0, address="-"):
+        with open(self.file + ".new", "w") as file:
+            file.write("%d %s\n" % (seconds, address))
+        os.rename(self.file + ".new", self.file)
+
+    def env(self):
+        return {"LD_PRELOAD": self.library, "PRELOAD_FILE": self.file}
+
+
+@pytest.fixture
+def preload(tmp_path):
+    if SANITIZED:
+        pytest.skip("a sanitizer wants to be first in line")
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    return Preload(str(tmp_path))
+
+
+def test_host_that_comes_and_goes(pooler, postgres, preload):
+    """A name that does not resolve is named in the error; it is looked up anew for each connection, so service follows within 1 s.
+    Connections that stand do not care."""
+    one = pooler(databases=[database_row(postgres, host="moving.test")], checkout_timeout=2000, connect_timeout=1000, env=preload.env(),
+                 default_pool_size=2)
+    assert "moving.test" in reason(one)
+    preload.set(address=postgres.host)
+    served_again(one)
+    preload.set()
+    wire = one.connect()
+    for _ in range(20):
+        assert wire.one("SELECT 1") == "1"
+
+
+@pytest.mark.slow
+def test_host_name_is_lost(pooler, postgres, preload):
+    """A name that had worked does not resolve any more: its last address is good as long as somebody answers there."""
+    preload.set(address=postgres.host)
+    one = pooler(databases=[database_row(postgres, host="moving.test")], checkout_timeout=2000, connect_timeout=1000, env=preload.env())
+    wire = one.connect()
+    assert wire.one("SELECT 1") == "1"
+    preload.set()
+    time.sleep(6)  # longer than an address is believed without asking
+    postgres.end_sessions()
+    assert wire.one("SELECT 1") == "1"
+    assert "its last address is used" in one.log()
+
+
+def test_host_that_moves(pooler, postgres, preload):
+    """Nobody listens at the address that the name has; then it gets another one."""
+    preload.set(address="127.0.0.2")
+    one = pooler(databases=[database_row(postgres, host="moving.test")], checkout_timeout=2000, connect_timeout=1000, env=preload.env(),
+                 default_pool_size=2)
+    assert "refused" in reason(one).lower()
+    preload.set(address=postgres.host)
+    served_again(one)
+
+
+# ---- the world around ------------------------------------------------------------------------------------------------------------------
+
+
+def test_wall_clock_is_stepped(pooler, postgres, preload):
+    """Years back and forth: no timeout fires, none is late, and the log has the new time."""
+    one = pooler(env=preload.env(), client_idle_timeout=3000, default_pool_size=2, checkout_timeout=1000, idle_timeout=5000, workers=1)
+    wires = crowd.all_connected(one, 4)
+    for years in (-10, 20, 0, -1):
+        preload.set(seconds=years * 366 * 86400)
+        crowd.ask_all(wires, "SELECT {i}, pg_sleep(0.05)")
+    time.sleep(0.3)
+    holder = wires[0]
+    holder.ask("BEGIN")
+    wires[1].ask("BEGIN")
+    began = time.monotonic()
+    wires[2].send(query("SELECT 1"))
+    preload.set(seconds=5 * 366 * 86400)
+    kind, body = wires[2].read()
+    assert kind == b"E" and "checkout timeout" in error_fields(body)["M"]
+    assert 0.8 < time.monotonic() - began < 2.5
+    with one.connect():
+        pass
+    wait_until(lambda: any(line.startswith(str(time.gmtime().tm_year + 5)) for line in one.log().splitlines()), 5, "the new time in the log")
+    cpu = one.cpu_seconds()
+    time.sleep(0.5)
+    assert one.cpu_seconds() - cpu < 0.1, "it spins"
+
+
+def log_to(one, target):
+    """Has the program write its log there instead of to the harness' file."""
+    command = one.command
+
+    def wrapped():
+        return ["sh", "-c", 'exec "$@" 2>"$0"', target] + command()
+
+    one.command = wrapped
+    return one
+
+
+@pytest.mark.parametrize("target", ("full disk", "pipe that nobody reads"))
+def test_log_that_cannot_be_written(postgres, tmp_path, target):
+    """Clients are served, the console answers, and SIGTERM ends the process. When the log can be written again, it says how much is
+    missing."""
+    reader = None
+    path = "/dev/full"
+    if target != "full disk":
+        path = str(tmp_path / "log")
+        os.mkfifo(path)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    one = log_to(harness.Pgring(postgres, general={"default_pool_size": 2, "auth_type": "trust"}), path)
+    try:
+        one.start()
+        for _ in range(3):
+            for wire, _ in crowd.rush(one, 400):
+                wire.drop()
+        with one.connect() as wire:
+            assert wire.one("SELECT 1") == "1"
+        with one.console() as console:
+            assert console.ask("SHOW VERSION")
+        if reader is not None:
+            pages = []
+
+            def read_on():
+                with contextlib.suppress(BlockingIOError):
+                    pages.append(os.read(reader, 1 << 20))
+                return b"log lines could not be written" in b"".join(pages)
+
+            assert not read_on()
+            with one.connect():
+                pass
+            wait_until(read_on, 5, "the word about what is missing")
+        one.process.signal(signal.SIGTERM)
+        assert one.process.wait(10) == 0
+    finally:
+        if one.process is not None and one.process.alive():
+            one.process.kill()
+        one.directory.remove()
+        if reader is not None:
+            os.close(reader)
+
+
+def test_end_under_load(pooler, postgres):
+    """SIGTERM: transactions that have begun finish, idle clients are told 57P01, and a new process on the same port serves at once."""
+    postgres.sql("CREATE TABLE IF NOT EXISTS outage_sink (a int); TRUNCATE outage_sink; GRANT ALL ON outage_sink TO PUBLIC")
+    one = pooler(default_pool_size=8, shutdown_timeout=5000)
+    idle, busy = crowd.all_connected(one, 5), crowd.all_connected(one, 8)
+    crowd.ask_all(idle, "SELECT 1")
+    crowd.ask_all(busy, "BEGIN; INSERT INTO outage_sink VALUES ({i})")
+    one.process.signal(signal.SIGTERM)
+    for wire in idle:
+        kinds = wire.read_to_end(5)
+        assert [error_fields(body)["C"] for kind, body in kinds if kind == b"E"] == ["57P01"]
+    for i, wire in enumerate(busy):
+        assert wire.one("SELECT count(*) FROM outage_sink WHERE a = %d" % i) == "1"
+        wire.ask("COMMIT")
+    for wire in busy:
+        kinds = wire.read_to_end(5)
+        assert [error_fields(body)["C"] for kind, body in kinds if kind == b"E"] == ["57P01"]
+    assert one.process.wait(5) == 0
+    assert postgres.value("SELECT count(*) FROM outage_sink") == "8"
+    one.process = harness.Process(one.command(), os.path.join(one.directory.path, "log2"), one.env, one.directory.path)
+    began = time.monotonic()
+    wait_until(one._accepts, 5, "the new process")
+    assert one.connect().one("SELECT 1") == "1"
+    harness.measured("first answer of the new process, s", "%.2f" % (time.monotonic() - began))
+    assert time.monotonic() - began < 2
