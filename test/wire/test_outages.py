@@ -229,7 +229,7 @@ def test_host_that_comes_and_goes(pooler, postgres, preload):
     """A name that does not resolve is named in the error; it is looked up anew for each connection, so service follows within 1 s.
     Connections that stand do not care."""
     one = pooler(databases=[database_row(postgres, host="moving.test")], checkout_timeout=2000, connect_timeout=1000, env=preload.env(),
-                 default_pool_size=2)
+                 default_pool_size=2, workers=1)
     assert "moving.test" in reason(one)
     preload.set(address=postgres.host)
     served_again(one)
