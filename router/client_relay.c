@@ -402,7 +402,8 @@ static bool relay_first(struct core *core, struct client *client)
 		return relay_move(core, client);
 	case RELAY_AWAIT:
 		lease_watch(core, &client->lease);
-		/* fallthrough */
+		client->left = 0;
+		return false;
 	case RELAY_WAIT:
 	case RELAY_END:
 		client->left = 0;
