@@ -7,6 +7,7 @@
  * so that the fuzzer need not find lengths; the sizes of the pieces come from the same bytes. Its memory ends where its bytes end.
  */
 #include "pool/lease.h"
+#include "pool/names.h"
 #include "pool/pool.h"
 #include "protocol/frame.h"
 
@@ -155,6 +156,7 @@ static struct scene *scene_new(const uint8_t *asked, unsigned count, bool releas
 	scene->lease = (struct lease){.events = &events,
 		.pool = &scene->pool,
 		.sink = &scene->sink,
+		.names = (struct names *)(uintptr_t)&names_none,
 		.server = &scene->server};
 	scene->server.pool = &scene->pool;
 	scene->server.stream = &scene->source;

@@ -788,10 +788,10 @@ def test_clients_are_spread_over_the_cores(pooler):
     wires = crowd.all_connected(one, 40)
     crowd.ask_all(wires, "SELECT 1")
     before = one.cpu_ns_of_threads()
-    for _ in range(30):
+    for _ in range(100):
         crowd.ask_all(wires, "SELECT {i}")
     used = sorted((ns - before.get(thread, 0) for thread, ns in one.cpu_ns_of_threads().items()), reverse=True)
-    assert used[1] > used[0] * 0.4, "the busiest threads worked %d and %d us" % (used[0] // 1000, used[1] // 1000)
+    assert used[1] > used[0] * 0.25, "the busiest threads worked %d and %d us" % (used[0] // 1000, used[1] // 1000)
 
 
 def test_everybody_gets_the_own_answers(pooler):
