@@ -67,14 +67,18 @@ def test_statements_follow(pooler, mode):
         prepare(wire, "s", NUMBER % (i * 1000))
         prepare(wire, "t", NUMBER % (i // 2 * 1000 + 500))
     chance = random.Random(1)
-    servers = set()
+    servers, other = set(), one.connect()
     for turn in range(60):
         chosen = chance.sample(range(10), 5)
+        if turn % 2:
+            other.ask("BEGIN; SELECT 1")  # the server that was used last is not to be had
         for i in chosen:
             wires[i].send(bind([str(turn)], name="s") + execute() + bind([str(turn)], name="t") + execute() + SYNC)
         for i in chosen:
             assert wires[i].rows(wires[i].read_ready()) == [[str(turn + i * 1000)], [str(turn + i // 2 * 1000 + 500)]]
         servers.add(wires[chosen[0]].server_pid())
+        if turn % 2:
+            other.ask("COMMIT")
     assert len(servers) == 2
 
 
