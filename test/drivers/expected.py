@@ -21,6 +21,7 @@ EXPECTED = {
     "Django*: iterators outside of a transaction": PINS,
     "psycopg*: a cursor with hold": PINS,
     "psycopg*: advisory locks": PINS,
+    "psycopg*: a temporary table": PINS,
     "asyncpg*: release frees a lock": PINS,
     "sqlx: advisory lock": PINS,
     "*: a table changes": DDL,
