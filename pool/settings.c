@@ -2,10 +2,9 @@
 #include "pool/settings.h"
 
 #include "pool/pool.h"
-#include "protocol/frame.h"
+#include "pool/sqltext.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -120,91 +119,67 @@ uint64_t settings_context(struct settings *settings, const uint8_t key[HASH_KEY_
 	return settings->context;
 }
 
-struct text {
-	char *bytes;
-	size_t len, size;
-};
-
-static void text_add(struct text *text, const char *bytes, size_t len)
+/* Of these, the values of others depend: who may set what, and the role on the user. */
+static bool settings_is_identity(const char *name)
 {
-	if (text->len + len > text->size) {
-		text->size = 2 * (text->len + len) + 64;
-		text->bytes = realloc(text->bytes, text->size);
-		CHECK(text->bytes);
-	}
-	memcpy(text->bytes + text->len, bytes, len);
-	text->len += len;
+	return strcasecmp(name, "role") == 0 || strcasecmp(name, "session_authorization") == 0;
 }
 
-static void text_add_string(struct text *text, const char *string)
+static bool settings_has_identity(const struct settings *settings)
 {
-	text_add(text, string, strlen(string));
+	return params_get(&settings->wanted, "role") ||
+		params_get(&settings->wanted, "session_authorization");
 }
 
-/* E'...' means the same with and without standard_conforming_strings; and what is not ASCII is written as such, because in some
- * client encodings a quote or a backslash may be the second byte of a character. */
-static void text_add_literal(struct text *text, const char *value)
+/* set_config takes lists as the startup packet does; SET would take them for one element. */
+static void settings_add(
+	struct sqltext *text, const char **separator, const char *name, const char *value)
 {
-	text_add_string(text, "E'");
-	for (; *value; value++) {
-		unsigned char c = (unsigned char)*value;
-		char escaped[5];
-
-		if (c >= 0x80) {
-			snprintf(escaped, sizeof escaped, "\\%03o", c);
-			text_add(text, escaped, 4);
-			continue;
-		}
-		if (c == '\'' || c == '\\')
-			text_add(text, value, 1);
-		text_add(text, value, 1);
-	}
-	text_add_string(text, "'");
+	sqltext_add(text, *separator);
+	sqltext_add(text, "pg_catalog.set_config(");
+	sqltext_add_literal(text, name);
+	sqltext_add(text, ",");
+	sqltext_add_literal(text, value);
+	sqltext_add(text, ",false)");
+	*separator = ",";
 }
 
-static void text_add_identifier(struct text *text, const char *name)
+static void settings_add_identity(struct sqltext *text, const char **separator, const char *name,
+	const struct settings *wanted)
 {
-	text_add_string(text, "\"");
-	for (; *name; name++) {
-		if (*name == '"')
-			text_add(text, name, 1);
-		text_add(text, name, 1);
-	}
-	text_add_string(text, "\"");
+	const char *value = params_get(&wanted->wanted, name);
+
+	if (value)
+		settings_add(text, separator, name, value);
 }
 
 void settings_compose(struct core *core, struct chain *chain, const struct settings *present,
 	const struct settings *wanted)
 {
-	struct text text = {0};
 	const char *separator = "SELECT ";
-	uint8_t head[FRAME_HEAD];
+	struct sqltext text;
 
+	sqltext_init(&text);
+	if (unlikely(settings_has_identity(present)))
+		sqltext_add(&text, "RESET SESSION AUTHORIZATION;RESET ROLE;");
 	for (size_t i = 0; i < present->wanted.count; i++) {
-		if (params_get(&wanted->wanted, present->wanted.items[i].name))
+		const char *name = present->wanted.items[i].name;
+
+		if (params_get(&wanted->wanted, name) || settings_is_identity(name))
 			continue;
-		text_add_string(&text, "RESET ");
-		text_add_identifier(&text, present->wanted.items[i].name);
-		text_add_string(&text, ";");
+		sqltext_add(&text, "RESET ");
+		sqltext_add_identifier(&text, name);
+		sqltext_add(&text, ";");
 	}
 	for (size_t i = 0; i < wanted->wanted.count; i++) {
 		const struct param *param = &wanted->wanted.items[i];
 		const char *has = params_get(&present->wanted, param->name);
 
-		if (has && strcmp(has, param->value) == 0)
+		if (settings_is_identity(param->name) || (has && strcmp(has, param->value) == 0))
 			continue;
-		/* set_config takes lists as the startup packet does; SET would take them for one element */
-		text_add_string(&text, separator);
-		text_add_string(&text, "pg_catalog.set_config(");
-		text_add_literal(&text, param->name);
-		text_add_string(&text, ",");
-		text_add_literal(&text, param->value);
-		text_add_string(&text, ",false)");
-		separator = ",";
+		settings_add(&text, &separator, param->name, param->value);
 	}
-	text_add(&text, "", 1);
-	frame_write(head, CLIENT_QUERY, (uint32_t)text.len);
-	chain_copy(core, chain, head, sizeof head);
-	chain_copy(core, chain, text.bytes, text.len);
-	free(text.bytes);
+	settings_add_identity(&text, &separator, "session_authorization", wanted);
+	settings_add_identity(&text, &separator, "role", wanted);
+	sqltext_send(core, chain, &text);
 }
