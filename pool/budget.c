@@ -266,7 +266,7 @@ void budget_arrived(struct core *core, const struct letter *letter)
 
 	if (!pool) { /* it was removed from the configuration: nobody needs its permits any more */
 		if (parcel->server)
-			server_move_drop(parcel->server);
+			server_move_drop(core, parcel->server);
 		free(parcel);
 		return;
 	}

@@ -59,6 +59,7 @@ void pool_init(struct pool *pool)
 	timer_init(&pool->upkeep, pool_upkeep);
 	timer_init(&pool->ask_again, pool_ask_again);
 	task_init(&pool->dispatch, pool_dispatch);
+	places_init(pool);
 }
 
 /* ---- failing ---- */
@@ -170,6 +171,9 @@ static void pool_waited(struct core *core, struct timer *timer)
 		fault.message = pool->failure_text;
 		fault.detail = "The server was tried again until checkout_timeout was over.";
 	}
+	if (list_linked(&pool->places.link))
+		fault.hint = "max_db_connections or max_user_connections is reached: raise it, "
+			     "or make transactions shorter.";
 	while ((link = list_first(&pool->waiters)) && !pool->is_paused) {
 		struct lease *lease = container_of(link, struct lease, link);
 		uint64_t since_ns =
@@ -262,14 +266,19 @@ static bool pool_open_one(struct core *core, struct pool *pool)
 		pool_server_failed(core, pool, core->now_ns, &fault, false);
 		return false;
 	}
+	if (!timer_is_set(&pool->upkeep))
+		core_timer_set(core, &pool->upkeep, POOL_UPKEEP_MS);
+	if (!places_take(core, pool))
+		return false;
 	if (server_open(core, pool, &pool->addresses[pool->next_address % pool->address_count],
 		    &why) != 0) {
+		struct place place = places_of(pool);
+
+		places_give(core, &place);
 		fault.message = why;
 		pool_server_failed(core, pool, core->now_ns, &fault, false);
 		return false;
 	}
-	if (!timer_is_set(&pool->upkeep))
-		core_timer_set(core, &pool->upkeep, POOL_UPKEEP_MS);
 	return true;
 }
 
@@ -338,7 +347,9 @@ static void pool_dispatch(struct core *core, struct task *task)
 		else
 			break;
 	}
+	places_begin(pool);
 	pool_grow(core, pool);
+	places_end(core, pool);
 	budget_publish(core, pool);
 	link = list_first(&pool->waiters);
 	if (unlikely(pool->is_removed)) {
@@ -475,9 +486,11 @@ void pool_give(struct core *core, struct server *server)
 	server->idle_ns = server->used_ns = core->now_ns;
 	server_enter(core, server, SERVER_IDLE);
 	if (unlikely(server->retires || core->pools->is_draining || pool->is_paused ||
-		    core->now_ns >= server->expires_ns || (int)pool_alive(pool) > pool->permits)) {
+		    core->now_ns >= server->expires_ns || (int)pool_alive(pool) > pool->permits ||
+		    (pool->is_limited && places_must_yield(pool)))) {
 		server_close(core, server,
-			"server_lifetime is over, or its pool is changed, paused or closed");
+			"server_lifetime is over, its pool is changed, paused or closed, or "
+			"others wait for its place");
 		return;
 	}
 	if (waiter) {
