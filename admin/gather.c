@@ -324,14 +324,14 @@ static const char *gather_client_user(const struct core *core, const struct clie
 {
 	if (client->pool)
 		return client->pool->config->user;
-	return client->state == CLIENT_CONSOLE ? core->world->config->admin.user : "(nouser)";
+	return client->state == CLIENT_CONSOLE ? core->router->config->admin.user : "(nouser)";
 }
 
 static const char *gather_client_database(const struct core *core, const struct client *client)
 {
 	if (client->pool)
 		return client->pool->config->database;
-	return client->state == CLIENT_CONSOLE ? core->world->config->admin.name : "(nodb)";
+	return client->state == CLIENT_CONSOLE ? core->router->config->admin.name : "(nodb)";
 }
 
 static void gather_client(struct core *core, struct gather *gather, struct client *client)
