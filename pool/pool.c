@@ -349,6 +349,7 @@ static void pool_dispatch(struct core *core, struct task *task)
 		else
 			break;
 	}
+	budget_publish(core, pool); /* that clients wait is seen before other cores are asked */
 	pool_grow(core, pool);
 	budget_publish(core, pool);
 	link = list_first(&pool->waiters);
