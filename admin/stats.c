@@ -196,6 +196,55 @@ static int64_t stats_average(
 
 /* ---- the tables ---- */
 
+/* What a table says of one database, behind its name. */
+typedef void stats_values(struct core *core, struct rows *rows, const struct pool_stats *sum,
+	const struct pool_stats *delta);
+
+static void stats_show_databases(
+	struct core *core, const struct gather *gather, struct rows *rows, stats_values *values)
+{
+	const struct config *config = core->world->config;
+
+	for (size_t i = 0; gather && i < config->database_name_count; i++) {
+		struct pool_stats sum, delta;
+
+		stats_sum(core, gather, config->database_names[i], &sum, &delta);
+		rows_begin(rows);
+		rows_text(rows, config->database_names[i]);
+		values(core, rows, &sum, &delta);
+		rows_end(rows);
+	}
+}
+
+static void stats_totals(struct core *core, struct rows *rows, const struct pool_stats *sum,
+	const struct pool_stats *delta)
+{
+	(void)core, (void)delta;
+#define STAT(a, b, c, d, e, field, over) rows_number(rows, (int64_t)sum->field);
+#include "admin/stats.def"
+}
+
+static void stats_averages(struct core *core, struct rows *rows, const struct pool_stats *sum,
+	const struct pool_stats *delta)
+{
+	(void)sum;
+#define STAT(a, b, c, d, e, field, over) \
+	rows_number(rows, stats_average(core, delta, delta->field, over));
+#include "admin/stats.def"
+}
+
+static void stats_all(struct core *core, struct rows *rows, const struct pool_stats *sum,
+	const struct pool_stats *delta)
+{
+	stats_totals(core, rows, sum, delta);
+	stats_averages(core, rows, sum, delta);
+#define STAT(a, b, c, d, e, field, over)
+#define STAT_MORE(a, field, over) \
+	rows_number(rows, (int64_t)sum->field); \
+	rows_number(rows, stats_average(core, delta, delta->field, over));
+#include "admin/stats.def"
+}
+
 void stats_show(struct core *core, const struct gather *gather, struct rows *rows)
 {
 	static const struct rows_column columns[] = {
@@ -206,25 +255,9 @@ void stats_show(struct core *core, const struct gather *gather, struct rows *row
 #define STAT_MORE(a, field, over) {"total_" a, ROWS_NUMERIC}, {"avg_" a, ROWS_NUMERIC},
 #include "admin/stats.def"
 	};
-	const struct config *config = core->world->config;
 
 	rows_columns(rows, columns, array_len(columns));
-	for (size_t i = 0; gather && i < config->database_name_count; i++) {
-		struct pool_stats sum, delta;
-
-		stats_sum(core, gather, config->database_names[i], &sum, &delta);
-		rows_begin(rows);
-		rows_text(rows, config->database_names[i]);
-#define STAT(a, b, c, d, e, field, over) rows_number(rows, (int64_t)sum.field);
-#include "admin/stats.def"
-#define STAT(a, b, c, d, e, field, over) \
-	rows_number(rows, stats_average(core, &delta, delta.field, over));
-#define STAT_MORE(a, field, over) \
-	rows_number(rows, (int64_t)sum.field); \
-	rows_number(rows, stats_average(core, &delta, delta.field, over));
-#include "admin/stats.def"
-		rows_end(rows);
-	}
+	stats_show_databases(core, gather, rows, stats_all);
 }
 
 void stats_show_totals(struct core *core, const struct gather *gather, struct rows *rows)
@@ -234,19 +267,9 @@ void stats_show_totals(struct core *core, const struct gather *gather, struct ro
 #define STAT(a, b, c, d, e, field, over) {c, ROWS_NUMERIC},
 #include "admin/stats.def"
 	};
-	const struct config *config = core->world->config;
 
 	rows_columns(rows, columns, array_len(columns));
-	for (size_t i = 0; gather && i < config->database_name_count; i++) {
-		struct pool_stats sum, delta;
-
-		stats_sum(core, gather, config->database_names[i], &sum, &delta);
-		rows_begin(rows);
-		rows_text(rows, config->database_names[i]);
-#define STAT(a, b, c, d, e, field, over) rows_number(rows, (int64_t)sum.field);
-#include "admin/stats.def"
-		rows_end(rows);
-	}
+	stats_show_databases(core, gather, rows, stats_totals);
 }
 
 void stats_show_averages(struct core *core, const struct gather *gather, struct rows *rows)
@@ -256,20 +279,9 @@ void stats_show_averages(struct core *core, const struct gather *gather, struct 
 #define STAT(a, b, c, d, e, field, over) {d, ROWS_NUMERIC},
 #include "admin/stats.def"
 	};
-	const struct config *config = core->world->config;
 
 	rows_columns(rows, columns, array_len(columns));
-	for (size_t i = 0; gather && i < config->database_name_count; i++) {
-		struct pool_stats sum, delta;
-
-		stats_sum(core, gather, config->database_names[i], &sum, &delta);
-		rows_begin(rows);
-		rows_text(rows, config->database_names[i]);
-#define STAT(a, b, c, d, e, field, over) \
-	rows_number(rows, stats_average(core, &delta, delta.field, over));
-#include "admin/stats.def"
-		rows_end(rows);
-	}
+	stats_show_databases(core, gather, rows, stats_averages);
 }
 
 static void stats_show_sum(struct rows *rows, const char *name, int64_t value)

@@ -1,6 +1,8 @@
 /* The registry of tallies: a table of chains behind a lock. */
 #include "core/tally.h"
 
+#include "core/memory.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,11 +84,10 @@ static void tallies_grow(struct tallies *tallies)
 static struct tally *tallies_add(struct tallies *tallies, enum tally_kind kind, uint64_t hash,
 	const char *database, const char *user)
 {
-	struct tally *tally = aligned_alloc(64, (sizeof *tally + 63) & ~(size_t)63);
+	struct tally *tally = memory_lines(sizeof *tally);
 
 	CHECK(tally && strlen(database) < sizeof tally->database &&
 		strlen(user) < sizeof tally->user);
-	memset(tally, 0, sizeof *tally);
 	tally->kind = kind;
 	tally->hash = hash;
 	memcpy(tally->database, database, strlen(database) + 1);

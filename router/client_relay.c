@@ -8,10 +8,10 @@
 
 #include "core/clock.h"
 #include "protocol/sqlstate.h"
+#include "router/sqlname.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 /* Of a message that is looked at; longer names than PostgreSQL's own are not told apart from these. */
 enum { RELAY_PEEK = 256 };
@@ -28,48 +28,12 @@ enum relay_verdict {
 
 /* ---- looking at messages ---- */
 
-static bool relay_is_word(const uint8_t *at, const uint8_t *end, const char *word)
-{
-	size_t len = strlen(word);
-
-	if ((size_t)(end - at) < len || strncasecmp((const char *)at, word, len) != 0)
-		return false;
-	at += len;
-	return at == end ||
-		!((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') ||
-			(*at >= '0' && *at <= '9') || *at == '_' || *at >= 0x80);
-}
-
-/* Behind blanks and comments at the beginning of a statement. */
-static const uint8_t *relay_skip_blanks(const uint8_t *at, const uint8_t *end)
-{
-	for (;;) {
-		if (at < end && (*at == ' ' || (*at >= '\t' && *at <= '\r') || *at == ';')) {
-			at++;
-		} else if (end - at >= 2 && at[0] == '-' && at[1] == '-') {
-			while (at < end && *at != '\n')
-				at++;
-		} else if (end - at >= 2 && at[0] == '/' && at[1] == '*') {
-			unsigned depth = 1;
-
-			for (at += 2; at < end && depth > 0; at++) {
-				if (end - at >= 2 && at[0] == '*' && at[1] == '/')
-					depth--, at++;
-				else if (end - at >= 2 && at[0] == '/' && at[1] == '*')
-					depth++, at++;
-			}
-		} else {
-			return at;
-		}
-	}
-}
-
 static bool relay_begins_transaction(const uint8_t *at, const uint8_t *end)
 {
 	if (!at)
 		return false;
-	at = relay_skip_blanks(at, end);
-	return relay_is_word(at, end, "BEGIN") || relay_is_word(at, end, "START");
+	at = sqlname_skip_blanks(at, end, true);
+	return sqlname_is_word(at, end, "BEGIN") || sqlname_is_word(at, end, "START");
 }
 
 /* The byte behind the first NUL, or NULL if that is not among the bytes at hand. */

@@ -89,7 +89,8 @@ static int close_scene(void **state)
 	return 0;
 }
 
-/* Who waits must be seen before it looks for spare: else a core that gets something to spare in between sees nobody, and is not seen. */
+/* Who waits must be seen before it looks for spare: else a core that gets something to spare in between sees nobody, and is not
+ * seen itself. */
 static void a_core_says_that_it_waits_before_it_looks(void **state)
 {
 	struct pool *pool = scene.core.pools->items[0];
