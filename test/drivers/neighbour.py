@@ -11,7 +11,7 @@ PAUSE_S = 0.02  # he shall disturb, not overload
 STATEMENTS = (
     "SET search_path = nowhere", "SET TimeZone = 'Asia/Tokyo'", "SET DateStyle = 'SQL, DMY'", "SET bytea_output = 'escape'",
     "SET application_name = 'the neighbour'", "SET app.who = 'the neighbour'", "SET app.born = 'the neighbour'",
-    "SET extra_float_digits = -10", "SET default_transaction_read_only = on", "SET statement_timeout = 1", "SET work_mem = '64kB'",
+    "SET extra_float_digits = -10", "SET default_transaction_read_only = on", "SET statement_timeout = '10min'", "SET work_mem = '64kB'",
     "SET client_encoding = 'LATIN1'", "SET default_transaction_isolation = 'serializable'", "SET jit = off", "SET client_min_messages = 'error'",
     "RESET ALL", "DISCARD ALL", "DEALLOCATE ALL", "CLOSE ALL", "UNLISTEN *", "LISTEN neighbours_news", "BEGIN", "SELECT 1/0", "COMMIT",
     "SELECT 666", "PREPARE s1 AS SELECT 666", "PREPARE _pg3_0 AS SELECT 666", "BEGIN; DECLARE mine CURSOR FOR SELECT 666",
