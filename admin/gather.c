@@ -27,7 +27,8 @@
 		"core", ROWS_INT4 \
 	}
 
-const struct rows_column gather_client_columns[] = {SOCKET_COLUMNS, {"locked", ROWS_BOOL}};
+const struct rows_column gather_client_columns[] = {
+	SOCKET_COLUMNS, {"locked", ROWS_BOOL}, {"pinned", ROWS_TEXT}};
 const size_t gather_client_column_count = array_len(gather_client_columns);
 const struct rows_column gather_server_columns[] = {
 	SOCKET_COLUMNS, {"pool_id", ROWS_INT8}, {"client_id", ROWS_INT8}, {"age", ROWS_NUMERIC}};
@@ -271,8 +272,7 @@ static void gather_figures(struct core *core, struct gather *gather)
 		sum->servers += pool_total(pool) - pool->server_count[SERVER_LIST_CLOSING];
 		sum->waiting += pool->waiter_count;
 		sum->lookups += pool->resolve != NULL;
-		list_each(link, &pool->settings)
-			sum->memory[MEMORY_SETTINGS].used++;
+		sum->memory[MEMORY_SETTINGS].used += pool->settings.count;
 	}
 	memcpy(sum->metrics, core->metrics, sizeof sum->metrics);
 	sum->busy_ns = clock_thread_ns();
@@ -341,7 +341,7 @@ static void gather_client(struct core *core, struct gather *gather, struct clien
 	bool is_waiting = client->pool && lease->state == LEASE_WAITING;
 	uint64_t wait_us = is_waiting ? (core->now_ns - lease->since_ns) / NS_PER_US : 0;
 	const char *application =
-		client->settings ? params_get(&client->settings->wanted, "application_name") : NULL;
+		lease->settings ? params_get(&lease->settings->wanted, "application_name") : NULL;
 
 	rows_begin(rows);
 	rows_text(rows, "C");
@@ -371,7 +371,8 @@ static void gather_client(struct core *core, struct gather *gather, struct clien
 	rows_number(rows, (int64_t)client->stream->received);
 	rows_number(rows, (int64_t)client->stream->sent);
 	rows_number(rows, core->index);
-	rows_bool(rows, lease->keeps && lease->state == LEASE_HELD);
+	rows_bool(rows, lease->state == LEASE_HELD && (lease->keeps || lease->server->traces.held));
+	rows_text(rows, lease->state == LEASE_HELD ? traces_word(lease->server->traces.held) : "");
 	rows_end(rows);
 }
 

@@ -11,6 +11,7 @@
 #include "protocol/frame.h"
 #include "protocol/greeting.h"
 #include "protocol/sqlstate.h"
+#include "protocol/writer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,11 +33,15 @@ void answers_forget(struct server *server)
 }
 
 /* How many bytes of the frame must be there to decide on it. */
-static uint32_t answers_need(const struct frame *frame)
+static uint32_t answers_need(const struct server *server, const struct frame *frame)
 {
 	switch (frame->type) {
 	case SERVER_COMMAND_COMPLETE:
 		return frame->bytes < ANSWERS_PEEK_TAG ? frame->bytes : ANSWERS_PEEK_TAG;
+	case SERVER_DATA_ROW:
+		if (likely(!server->traces.asked))
+			return FRAME_HEAD;
+		return frame->bytes < ANSWERS_PEEK_MAX ? frame->bytes : ANSWERS_PEEK_MAX;
 	case SERVER_ERROR:
 	case SERVER_PARAMETER_STATUS:
 		return frame->bytes < ANSWERS_PEEK_MAX ? frame->bytes : ANSWERS_PEEK_MAX;
@@ -87,6 +92,8 @@ static bool answers_hides(const struct server *server, uint8_t type)
 		return true;
 	if (type == SERVER_NOTIFICATION)
 		return false;
+	if (type == SERVER_PARAMETER_STATUS && unlikely(server->traces.resets))
+		return true; /* answers_parameter tells it */
 	if (pending_empty(&server->pending))
 		return type == SERVER_NOTICE; /* it belongs to what is over */
 	if (unlikely(pending_head(&server->pending).flags)) {
@@ -125,27 +132,6 @@ static bool answers_hides_error(const struct server *server, const uint8_t *at, 
 
 /* ---- what each message means ---- */
 
-/* A tag that tells of something that outlives the transaction. What a tag does not tell is in docs/limits.md. */
-static bool answers_tag_is_dirt(const char *tag, size_t len)
-{
-	static const char *const tags[] = {
-		"SET", "RESET", "PREPARE", "LISTEN", "DECLARE CURSOR", "DISCARD ALL", "LOAD"};
-
-	if (len < 4)
-		return false;
-	switch (tag[0]) {
-	case 'I':
-	case 'U':
-	case 'B':
-	case 'C':
-		return false;
-	}
-	for (size_t i = 0; i < array_len(tags); i++)
-		if (len > strlen(tags[i]) && memcmp(tag, tags[i], strlen(tags[i]) + 1) == 0)
-			return true;
-	return false;
-}
-
 /* A tag of a command that may have changed what the text of a statement means, until the transaction ends. */
 static bool answers_tag_alters(const char *tag, size_t len)
 {
@@ -174,8 +160,6 @@ static void answers_tag(struct core *core, struct server *server, const char *ta
 {
 	if (likely(tag[0] == 'S' && len > 3 && tag[1] == 'E' && tag[2] == 'L'))
 		return; /* SELECT is the most frequent of all */
-	if (answers_tag_is_dirt(tag, len))
-		server->dirt |= SERVER_DIRT_SESSION;
 	if (answers_tag_alters(tag, len))
 		server->is_altered = true;
 	if (tag[0] == 'D' && answers_tag_deallocates(tag, len))
@@ -210,6 +194,16 @@ static void answers_fatal(
 static void answers_hidden_error(
 	struct core *core, struct server *server, const struct fault_fields *fields)
 {
+	switch ((enum pending_hidden)(
+		pending_head(&server->pending).flags >> PENDING_REASON_SHIFT)) {
+	case HIDDEN_ASK:
+		server->traces.has_failed = true;
+		return;
+	case HIDDEN_TRIED:
+		return;
+	case HIDDEN_NEEDED:
+		break;
+	}
 	if (server->lease) {
 		answers_fatal(core, server, fields);
 		return;
@@ -309,12 +303,43 @@ static void answers_error(struct core *core, struct server *server, const struct
 	answers_failed(core, server, head);
 }
 
-static void answers_parameter(struct server *server, const uint8_t *at, size_t len)
+/* A variable was reset to what the server has of itself: to the client, it has again what it asked for when it started, which
+ * the server will have once its traces are known. */
+static void answers_tell_reset(
+	struct core *core, struct server *server, const char *name, const char *value)
+{
+	const struct settings *base = server->lease->base, *plain = server->pool->plain_settings;
+	const char *of_plain = params_get(&plain->reported, name),
+		   *asked = params_get(&base->reported, name),
+		   *before = params_get(&server->params, name);
+	size_t size;
+	uint8_t *message;
+	struct writer writer;
+
+	if (params_get(&base->wanted, name) && asked && of_plain && strcmp(of_plain, value) == 0)
+		value = asked;
+	if (before && strcmp(before, value) == 0)
+		return;
+	size = FRAME_HEAD + strlen(name) + strlen(value) + 2;
+	message = malloc(size);
+	CHECK(message);
+	writer_init(&writer, message, size);
+	greeting_write_parameter(&writer, name, value);
+	stream_send(core, server->lease->sink, message, writer_len(&writer));
+	free(message);
+}
+
+static void answers_parameter(
+	struct core *core, struct server *server, const uint8_t *at, size_t len)
 {
 	const char *name, *value;
 
-	if (greeting_read_parameter(at + FRAME_HEAD, len - FRAME_HEAD, &name, &value) == 0)
-		params_set(&server->params, name, value);
+	if (greeting_read_parameter(at + FRAME_HEAD, len - FRAME_HEAD, &name, &value) != 0)
+		return;
+	if (unlikely(server->traces.resets) && server->lease && !pending_empty(&server->pending) &&
+		!(pending_head(&server->pending).flags & PENDING_HIDDEN))
+		answers_tell_reset(core, server, name, value);
+	params_set(&server->params, name, value);
 }
 
 /* The head is answered. */
@@ -338,6 +363,9 @@ static void answers_note(struct core *core, struct server *server, const struct 
 
 	switch (frame->type) {
 	case SERVER_DATA_ROW:
+		if (unlikely(server->traces.asked))
+			traces_row(&server->traces, at + FRAME_HEAD, len - FRAME_HEAD);
+		return;
 	case SERVER_COPY_DATA:
 		return;
 	case SERVER_COMMAND_COMPLETE:
@@ -371,11 +399,10 @@ static void answers_note(struct core *core, struct server *server, const struct 
 		answers_error(core, server, frame, at, len);
 		return;
 	case SERVER_PARAMETER_STATUS:
-		answers_parameter(server, at, len);
+		answers_parameter(core, server, at, len);
 		if (server->lease && !pending_empty(pending) &&
 			!(pending_head(pending).flags & PENDING_HIDDEN)) {
-			/* set_config() has no tag of its own */
-			server->dirt |= SERVER_DIRT_SESSION;
+			traces_suspect(&server->traces, TRACE_SETTINGS);
 			server->is_altered = true;
 		}
 		return;
@@ -491,8 +518,8 @@ static ptrdiff_t answers_gather(
 				core, server, "an unknown message, or one of impossible length");
 			return -1;
 		}
-		if (gather->have < answers_need(&frame)) {
-			answers_gather_more(server, answers_need(&frame));
+		if (gather->have < answers_need(server, &frame)) {
+			answers_gather_more(server, answers_need(server, &frame));
 			continue;
 		}
 		objection = answers_objection(server, &frame);
@@ -558,7 +585,7 @@ static void answers_span(struct core *core, struct server *server, const struct 
 				core, server, "an unknown message, or one of impossible length");
 			return;
 		}
-		n = found == FRAME_MORE ? FRAME_HEAD : answers_need(&frame);
+		n = found == FRAME_MORE ? FRAME_HEAD : answers_need(server, &frame);
 		if (unlikely((uint32_t)(end - at) < n)) {
 			answers_pass(core, server, span, run, at);
 			run = end;

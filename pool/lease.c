@@ -115,6 +115,18 @@ void lease_forget(struct lease *lease)
 	list_remove(&lease->task.link);
 }
 
+static void lease_apply_settings(struct core *core, struct lease *lease)
+{
+	struct server *server = lease->server;
+
+	settings_compose(core, &server->stream->out, server->settings, lease->settings);
+	stream_flush(core, server->stream);
+	pending_push(&server->pending, PENDING_QUERY, PENDING_HIDDEN);
+	settings_hold(lease->settings);
+	settings_drop(server->settings);
+	server->settings = lease->settings;
+}
+
 void lease_grant(struct core *core, struct lease *lease, struct server *server)
 {
 	struct pool *pool = lease->pool;
@@ -132,18 +144,15 @@ void lease_grant(struct core *core, struct lease *lease, struct server *server)
 	lease->since_ns = core->now_ns;
 	lease->request_ns = core->now_ns;
 	lease->is_mid_request = lease->is_blocked = lease->knows_unnamed = false;
+	lease->is_fresh = true;
+	lease->is_same = server->user == lease->user;
+	server->user = lease->user;
 	if (lease->keeps)
 		server->dirt |= SERVER_DIRT_SESSION;
 	pool->stats.assignments++;
 	budget_publish(core, pool);
-	if (unlikely(server->settings != lease->settings)) {
-		settings_compose(core, &server->stream->out, server->settings, lease->settings);
-		stream_flush(core, server->stream);
-		pending_push(&server->pending, PENDING_QUERY, PENDING_HIDDEN);
-		settings_hold(lease->settings);
-		settings_drop(server->settings);
-		server->settings = lease->settings;
-	}
+	if (unlikely(server->settings != lease->settings))
+		lease_apply_settings(core, lease);
 }
 
 void lease_fail(struct core *core, struct lease *lease, const struct fault *fault)
@@ -173,7 +182,9 @@ void lease_release(struct core *core, struct lease *lease)
 	struct server *server = lease_detach(core, lease);
 
 	server->used_ns = core->now_ns;
-	if (unlikely(server->dirt || server->cancels > 0))
+	if (unlikely(server->settings->is_hasty))
+		server->traces.held |= TRACE_SETTINGS;
+	if (unlikely(server->dirt || server->traces.held || server->cancels > 0))
 		server_clean(core, server);
 	else
 		pool_give(core, server);
@@ -190,6 +201,12 @@ void lease_answered(struct core *core, struct lease *lease, char status)
 		lease->events->answered(core, lease, status, true);
 		return;
 	}
+	if (unlikely(server->traces.suspected | server->traces.held) && !kept) {
+		kept = true;
+		lease->knows_unnamed = false; /* the same as with another server */
+		if (server->traces.suspected | server->traces.unanswered)
+			traces_ask(core, server);
+	}
 	stats->queries++;
 	lease->queries++;
 	server->queries++;
@@ -205,6 +222,22 @@ void lease_answered(struct core *core, struct lease *lease, char status)
 	if (!kept)
 		lease_release(core, lease);
 	lease->events->answered(core, lease, status, kept);
+}
+
+void lease_asked(struct core *core, struct lease *lease)
+{
+	struct server *server = lease->server;
+
+	traces_answered(core, server);
+	if (server->traces.held) {
+		if (server->settings != lease->settings)
+			lease_apply_settings(core, lease);
+		if (lease->is_blocked)
+			core_defer(core, &lease->task);
+		return;
+	}
+	lease_release(core, lease);
+	lease->events->released(core, lease);
 }
 
 /* Sends a request that fails whatever state the server is in: no server parses two statements at once, nor is this word one. */
@@ -270,6 +303,7 @@ void lease_lose(struct core *core, struct server *server, const struct fault *fa
 		.pending = &server->pending,
 		.is_mid_message = lease_is_mid_message(server->lease),
 		.status = server->status,
+		.held = server->traces.held | server->traces.suspected | server->traces.asked,
 	};
 	struct lease *lease = server->lease;
 
@@ -283,6 +317,7 @@ bool lease_is_blocked(struct core *core, struct lease *lease)
 {
 	(void)core;
 	lease->is_blocked = unlikely(!pending_has_room(&lease->server->pending)) ||
+		unlikely(lease->server->traces.asked) ||
 		unlikely(stream_is_full(lease->server->stream));
 	return lease->is_blocked;
 }

@@ -24,6 +24,8 @@ struct lease_events {
 	/* An answer is complete: ReadyForQuery with this status went to the sink. `kept` tells whether the server stays. The
 	 * client may have the next request ready. Runs inside the server's completion: do not touch the server. */
 	void (*answered)(struct core *core, struct lease *lease, char status, bool kept);
+	/* The server that was kept to be asked what the client left on it is given back. */
+	void (*released)(struct core *core, struct lease *lease);
 	/* The server can take more after lease_is_blocked said no. */
 	void (*unblocked)(struct core *core, struct lease *lease);
 	/* The error of a request that was sent with lease_refuse comes now: compose it. */
@@ -42,6 +44,7 @@ struct lease_loss {
 	const struct pending *pending; /* what it still owed */
 	bool is_mid_message; /* the client got the beginning of a message and will not get its end */
 	char status;         /* of the transaction, as last reported */
+	unsigned held;       /* what could not follow the client to another server (enum trace) */
 };
 
 /* Why pgring has a request fail, in the place and with the consequences that an error of the server has there. */
@@ -52,19 +55,22 @@ enum lease_refusal {
 	REFUSAL_STATEMENT_MEMORY,    /* no more statements, or none of that size */
 	REFUSAL_NAME_TOO_LONG,       /* of a statement or a portal */
 	REFUSAL_DUPLICATE,           /* the client has prepared names->refused already */
+	REFUSAL_SEQUENCE,            /* lastval or currval on a server that others used */
 };
 
 struct lease {
 	const struct lease_events *events;
 	struct pool *pool;
 	struct stream *sink;
-	struct settings *settings;      /* what the server must have; the client holds it */
-	struct server *server;          /* HELD */
-	struct names *names;            /* the client's prepared statements; never NULL */
-	struct list link;               /* WAITING: in pool->waiters */
-	struct task task;               /* brings the news of granted and unblocked */
-	uint64_t since_ns;              /* WAITING: since when; HELD: when granted */
-	uint64_t request_ns;            /* when the first unanswered request was sent */
+	struct settings *settings; /* what the server must have; held */
+	struct settings *base;     /* what the client asked for when it started, who holds it */
+	uint64_t user;             /* a number of the client's own, not 0 */
+	struct server *server;     /* HELD */
+	struct names *names;       /* the client's prepared statements; never NULL */
+	struct list link;          /* WAITING: in pool->waiters */
+	struct task task;          /* brings the news of granted and unblocked */
+	uint64_t since_ns;         /* WAITING: since when; HELD: when granted */
+	uint64_t request_ns;       /* when the first unanswered request was sent */
 	uint64_t queries, transactions; /* so far */
 	unsigned failed_attempts; /* WAITING: to connect, begun after the wait did; see pool.h */
 	uint8_t state;            /* enum lease_state */
@@ -74,7 +80,10 @@ struct lease {
 	bool is_new;              /* granted() is owed */
 	bool knows_unnamed;       /* the server's unnamed statement is this client's */
 	bool is_over;             /* tried() is owed */
-	bool is_trial; /* taken only to try the settings; answered() tells that they hold */
+	bool is_fresh;            /* HELD: no request has been sent yet */
+	bool is_same;             /* HELD: nobody else has used the server since this client did */
+	bool needs_sequences; /* the client uses lastval or currval from one transaction to the next */
+	bool is_trial;        /* taken only to try the settings; answered() tells that they hold */
 };
 
 void lease_init(struct lease *lease, struct pool *pool, struct stream *sink,
@@ -172,5 +181,7 @@ void lease_fail(struct core *core, struct lease *lease, const struct fault *faul
 void lease_lose(struct core *core, struct server *server, const struct fault *fault);
 /* ReadyForQuery has gone to the client. */
 void lease_answered(struct core *core, struct lease *lease, char status);
+/* The server has told what the client left on it. */
+void lease_asked(struct core *core, struct lease *lease);
 
 #endif

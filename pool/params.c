@@ -47,6 +47,20 @@ const char *params_get(const struct params *params, const char *name)
 	return param ? param->value : NULL;
 }
 
+void params_remove(struct params *params, const char *name)
+{
+	struct param *param = params_find(params, name);
+	size_t i;
+
+	if (!param)
+		return;
+	i = (size_t)(param - params->items);
+	free(param->name);
+	free(param->value);
+	for (params->count--; i < params->count; i++)
+		params->items[i] = params->items[i + 1];
+}
+
 void params_copy(struct params *target, const struct params *source)
 {
 	params_clear(target);

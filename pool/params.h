@@ -20,6 +20,7 @@ struct params {
 void params_set(struct params *params, const char *name, const char *value);
 /* NULL if it was never reported. Names compare without case, as PostgreSQL's do. */
 const char *params_get(const struct params *params, const char *name);
+void params_remove(struct params *params, const char *name);
 void params_copy(struct params *target, const struct params *source);
 void params_clear(struct params *params);
 

@@ -34,7 +34,14 @@ enum pending_flag {
 		8, /* pgring put it before a message of the client, which gets nothing but its error */
 	PENDING_TRACKED = 16,  /* the server's log has a record of it (prepared.h) */
 	PENDING_AS_PARSE = 32, /* a Close that stands for a Parse: the client gets ParseComplete */
-	PENDING_REASON_SHIFT = 8, /* above: why it is refused */
+	PENDING_REASON_SHIFT = 8, /* above: why it is refused, or which query of pgring's own */
+};
+
+/* The queries of pgring's own. */
+enum pending_hidden {
+	HIDDEN_NEEDED, /* without it, the client's request must not run */
+	HIDDEN_ASK,    /* what the session has left: traces.h */
+	HIDDEN_TRIED,  /* it may fail */
 };
 
 struct pending_entry {

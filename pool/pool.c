@@ -51,7 +51,6 @@ void pool_init(struct pool *pool)
 	for (int i = 0; i < SERVER_LIST_COUNT; i++)
 		list_init(&pool->servers[i]);
 	list_init(&pool->waiters);
-	list_init(&pool->settings);
 	list_init(&pool->removed);
 	pool->plain_settings = settings_share(pool, &nothing);
 	timer_init(&pool->retry, pool_retry);
@@ -426,8 +425,7 @@ static void pool_note_plain(struct core *core, struct pool *pool, const struct s
 	const char *now = params_get(&server->params, "server_version");
 
 	if (before && now && strcmp(before, now) != 0)
-		list_each(link, &pool->settings)
-			container_of(link, struct settings, link)->is_tried = false;
+		settings_doubt(&pool->settings);
 	if (plain->is_tried && before && now && strcmp(before, now) == 0)
 		return;
 	params_copy(&plain->reported, &server->params);

@@ -54,7 +54,7 @@ struct pool {
 	struct list waiters; /* of leases, oldest first */
 	unsigned waiter_count;
 	unsigned client_count;
-	struct list settings;
+	struct settings_table settings;
 	struct settings *plain_settings; /* what servers have of themselves */
 
 	struct resolve *resolve; /* under way ... */

@@ -82,8 +82,7 @@ static void pools_change(
 		pool->address_count = 0;
 		pool->failures = 0;
 		pools_forget_keys(pool);
-		list_each(link, &pool->settings)
-			container_of(link, struct settings, link)->is_tried = false;
+		settings_doubt(&pool->settings);
 		pools_retire_servers(core, pool, "its server was changed in the configuration");
 	}
 	pool_retire_idle(core, pool);
@@ -117,7 +116,7 @@ void pools_free(struct core *core, struct pool *pool)
 	list_remove(&pool->dispatch.link);
 	list_remove(&pool->removed);
 	settings_drop(pool->plain_settings);
-	CHECK(list_empty(&pool->settings));
+	settings_table_free(&pool->settings);
 	pools_forget_keys(pool);
 	snapshot_drop(core, pool->snapshot);
 	free(pool);

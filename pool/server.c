@@ -119,6 +119,7 @@ static void server_closed(struct core *core, struct stream *stream)
 	settings_drop(server->settings);
 	params_clear(&server->params);
 	prepared_free(&server->prepared, &core->pools->statements);
+	traces_forget(&server->traces);
 	answers_forget(server);
 	if (server->was_moving)
 		budget_send_server(core, pool, server->moves_to, server->is_promised, NULL);
@@ -289,7 +290,8 @@ static void server_timer(struct core *core, struct timer *timer)
 
 /* ---- queries of pgring's own ---- */
 
-void server_query_hidden(struct core *core, struct server *server, const char *text)
+void server_query_hidden(
+	struct core *core, struct server *server, const char *text, enum pending_hidden kind)
 {
 	uint8_t head[FRAME_HEAD];
 	size_t len = strlen(text) + 1;
@@ -297,7 +299,8 @@ void server_query_hidden(struct core *core, struct server *server, const char *t
 	frame_write(head, CLIENT_QUERY, (uint32_t)len);
 	stream_send(core, server->stream, head, sizeof head);
 	stream_send(core, server->stream, text, len);
-	pending_push(&server->pending, PENDING_QUERY, PENDING_HIDDEN);
+	pending_push(&server->pending, PENDING_QUERY,
+		PENDING_HIDDEN | (unsigned)kind << PENDING_REASON_SHIFT);
 }
 
 void server_check(struct core *core, struct server *server)
@@ -305,7 +308,7 @@ void server_check(struct core *core, struct server *server)
 	core_count(core, METRIC_health_checks);
 	server_enter(core, server, SERVER_CHECKING);
 	core_timer_set(core, &server->timer, core->pools->config->general.healthcheck_timeout_ms);
-	server_query_hidden(core, server, ";");
+	server_query_hidden(core, server, ";", HIDDEN_NEEDED);
 }
 
 void server_clean(struct core *core, struct server *server)
@@ -319,25 +322,41 @@ void server_clean(struct core *core, struct server *server)
 /* One thing at a time, each once the answer to the one before has come. */
 static void server_clean_step(struct core *core, struct server *server)
 {
+	bool must_close = server->traces.held & TRACE_SEED;
+	const char *undo;
+
 	if (!pending_empty(&server->pending) || !answers_at_border(server))
 		return;
 	if (server->status != 'I') {
 		core_count(core, METRIC_rollbacks);
 		server->pool->stats.rollbacks++;
-		server_query_hidden(core, server, "ROLLBACK");
+		server_query_hidden(core, server, "ROLLBACK", HIDDEN_NEEDED);
 		return;
 	}
 	if (server->dirt && !server->is_reset) {
 		core_count(core, METRIC_cleaned);
 		server->pool->stats.cleaned++;
 		server->is_reset = true;
-		server_query_hidden(core, server, "DISCARD ALL");
+		server_query_hidden(core, server, "DISCARD ALL", HIDDEN_NEEDED);
 		prepared_forget(&server->prepared);
+		return;
+	}
+	if (!server->is_reset && (undo = traces_undo(server, &must_close))) {
+		core_count(core, METRIC_cleaned);
+		server->pool->stats.cleaned++;
+		server_query_hidden(core, server, undo, HIDDEN_NEEDED);
+		if (strcmp(undo, "DISCARD ALL") == 0)
+			prepared_forget(&server->prepared);
+		return;
+	}
+	if (must_close) {
+		server_close(core, server, "its client left what only its end undoes");
 		return;
 	}
 	if (server->cancels > 0)
 		return; /* a late cancel must not hit the next client */
 	if (server->is_reset) {
+		traces_forget(&server->traces);
 		settings_drop(server->settings);
 		server->settings = server->pool->plain_settings;
 		settings_hold(server->settings);
@@ -369,6 +388,8 @@ void server_ready(struct core *core, struct server *server, bool hidden)
 	case SERVER_LEASED:
 		if (!hidden || server->lease->is_trial)
 			lease_answered(core, server->lease, server->status);
+		else if (server->traces.asked)
+			lease_asked(core, server->lease);
 		else if (server->lease->is_blocked)
 			core_defer(core, &server->lease->task);
 		return;

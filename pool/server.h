@@ -15,6 +15,7 @@
 #include "pool/params.h"
 #include "pool/pending.h"
 #include "pool/prepared.h"
+#include "pool/traces.h"
 #include "protocol/fault.h"
 #include "protocol/startup.h"
 
@@ -55,8 +56,10 @@ struct server {
 	struct lease *lease;       /* LEASED: the client's */
 	struct settings *settings; /* applied; never NULL from LOGIN's end on */
 	struct params params;      /* as it reports them */
+	uint64_t user;             /* of the lease before this one: lease->user */
 	struct pending pending;
 	struct prepared prepared;   /* the statements it has */
+	struct traces traces;       /* what its client leaves on it */
 	struct server_login *login; /* LOGIN only */
 	struct timer timer;         /* of the present state */
 	struct server_gather gather;
@@ -109,7 +112,8 @@ void server_check(struct core *core, struct server *server);
 void server_clean(struct core *core, struct server *server);
 
 /* Sends a query of pgring's own, whose answer nobody hears. */
-void server_query_hidden(struct core *core, struct server *server, const char *text);
+void server_query_hidden(
+	struct core *core, struct server *server, const char *text, enum pending_hidden kind);
 
 /* One cancel request less is under way. */
 void server_cancel_done(struct core *core, struct server *server);

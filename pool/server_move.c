@@ -41,6 +41,7 @@ void server_move_released(struct core *core, struct stream *stream, int fd)
 
 	CHECK(parcel && server->state == SERVER_MOVING);
 	CHECK(server->prepared.log_count == 0);
+	CHECK(!server->traces.held && !server->traces.suspected && !server->traces.names.items);
 	parcel->fd = fd;
 	parcel->wanted = (struct params){0};
 	params_copy(&parcel->wanted, &server->settings->wanted);

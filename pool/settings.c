@@ -2,10 +2,9 @@
 #include "pool/settings.h"
 
 #include "pool/pool.h"
-#include "protocol/frame.h"
+#include "pool/sqltext.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -41,13 +40,74 @@ static uint64_t settings_hash(const struct params *params)
 	return sum;
 }
 
+static struct settings **settings_bucket(const struct settings_table *table, uint64_t hash)
+{
+	return &table->buckets[(hash ^ hash >> 32) & (table->bucket_count - 1)];
+}
+
+static void settings_grow(struct settings_table *table)
+{
+	size_t old_count = table->bucket_count;
+	struct settings **old = table->buckets;
+
+	table->bucket_count = old_count ? old_count * 4 : 4;
+	table->buckets = calloc(table->bucket_count, sizeof *table->buckets);
+	CHECK(table->buckets);
+	for (size_t i = 0; i < old_count; i++) {
+		while (old[i]) {
+			struct settings *settings = old[i], **bucket;
+
+			old[i] = settings->next;
+			bucket = settings_bucket(table, settings->hash);
+			settings->next = *bucket;
+			*bucket = settings;
+		}
+	}
+	free(old);
+}
+
+/* A timeout as the server tells it or as a client asked for it, in milliseconds; 0 is none, and what is not understood is short. */
+static double settings_timeout_ms(const char *value)
+{
+	static const struct {
+		const char *word;
+		double ms;
+	} units[] = {{"", 1}, {"ms", 1}, {"s", 1000}, {"min", 60 * 1000}, {"h", 3600 * 1000},
+		{"d", 24 * 3600 * 1000.0}};
+	char *unit;
+	double number = value ? strtod(value, &unit) : 0;
+
+	if (number == 0)
+		return 0;
+	unit += strspn(unit, " \t");
+	for (size_t i = 0; i < array_len(units); i++)
+		if (strcmp(unit, units[i].word) == 0)
+			return number * units[i].ms;
+	return 1;
+}
+
+/* Such a timeout could strike while pgring puts the settings of the next client in place, or while the server idles. */
+static bool settings_are_hasty(const struct params *wanted)
+{
+	enum { UNHURRIED_MS = 1000 };
+	double statement_ms = settings_timeout_ms(params_get(wanted, "statement_timeout"));
+	double transaction_ms = settings_timeout_ms(params_get(wanted, "transaction_timeout"));
+
+	return (statement_ms > 0 && statement_ms < UNHURRIED_MS) ||
+		(transaction_ms > 0 && transaction_ms < UNHURRIED_MS) ||
+		settings_timeout_ms(params_get(wanted, "idle_session_timeout")) > 0;
+}
+
 struct settings *settings_share(struct pool *pool, const struct params *wanted)
 {
-	struct settings *settings;
+	struct settings_table *table = &pool->settings;
+	struct settings *settings, **bucket;
 	uint64_t hash = settings_hash(wanted);
 
-	list_each(link, &pool->settings) {
-		settings = container_of(link, struct settings, link);
+	if (table->count >= table->bucket_count)
+		settings_grow(table);
+	bucket = settings_bucket(table, hash);
+	for (settings = *bucket; settings; settings = settings->next) {
 		if (settings->hash == hash && settings_equal(&settings->wanted, wanted)) {
 			settings->users++;
 			return settings;
@@ -56,10 +116,13 @@ struct settings *settings_share(struct pool *pool, const struct params *wanted)
 	settings = calloc(1, sizeof *settings);
 	CHECK(settings);
 	params_copy(&settings->wanted, wanted);
+	settings->pool = pool;
 	settings->hash = hash;
 	settings->users = 1;
-	list_init(&settings->link);
-	list_push_front(&pool->settings, &settings->link);
+	settings->is_hasty = settings_are_hasty(wanted);
+	settings->next = *bucket;
+	*bucket = settings;
+	table->count++;
 	return settings;
 }
 
@@ -71,15 +134,37 @@ void settings_hold(struct settings *settings)
 
 void settings_drop(struct settings *settings)
 {
+	struct settings_table *table;
+	struct settings **place;
+
 	if (!settings)
 		return;
 	CHECK(settings->users > 0);
 	if (--settings->users > 0)
 		return;
-	list_remove(&settings->link);
+	table = &settings->pool->settings;
+	place = settings_bucket(table, settings->hash);
+	while (*place != settings)
+		place = &(*place)->next;
+	*place = settings->next;
+	table->count--;
 	params_clear(&settings->wanted);
 	params_clear(&settings->reported);
 	free(settings);
+}
+
+void settings_doubt(struct settings_table *table)
+{
+	for (size_t i = 0; i < table->bucket_count; i++)
+		for (struct settings *each = table->buckets[i]; each; each = each->next)
+			each->is_tried = false;
+}
+
+void settings_table_free(struct settings_table *table)
+{
+	CHECK(table->count == 0);
+	free(table->buckets);
+	*table = (struct settings_table){0};
 }
 
 /* Settings that no parser and no planner asks. All others may decide how a literal is read, or what a name means. */
@@ -120,91 +205,67 @@ uint64_t settings_context(struct settings *settings, const uint8_t key[HASH_KEY_
 	return settings->context;
 }
 
-struct text {
-	char *bytes;
-	size_t len, size;
-};
-
-static void text_add(struct text *text, const char *bytes, size_t len)
+/* Of these, the values of others depend: who may set what, and the role on the user. */
+static bool settings_is_identity(const char *name)
 {
-	if (text->len + len > text->size) {
-		text->size = 2 * (text->len + len) + 64;
-		text->bytes = realloc(text->bytes, text->size);
-		CHECK(text->bytes);
-	}
-	memcpy(text->bytes + text->len, bytes, len);
-	text->len += len;
+	return strcasecmp(name, "role") == 0 || strcasecmp(name, "session_authorization") == 0;
 }
 
-static void text_add_string(struct text *text, const char *string)
+static bool settings_has_identity(const struct settings *settings)
 {
-	text_add(text, string, strlen(string));
+	return params_get(&settings->wanted, "role") ||
+		params_get(&settings->wanted, "session_authorization");
 }
 
-/* E'...' means the same with and without standard_conforming_strings; and what is not ASCII is written as such, because in some
- * client encodings a quote or a backslash may be the second byte of a character. */
-static void text_add_literal(struct text *text, const char *value)
+/* set_config takes lists as the startup packet does; SET would take them for one element. */
+static void settings_add(
+	struct sqltext *text, const char **separator, const char *name, const char *value)
 {
-	text_add_string(text, "E'");
-	for (; *value; value++) {
-		unsigned char c = (unsigned char)*value;
-		char escaped[5];
-
-		if (c >= 0x80) {
-			snprintf(escaped, sizeof escaped, "\\%03o", c);
-			text_add(text, escaped, 4);
-			continue;
-		}
-		if (c == '\'' || c == '\\')
-			text_add(text, value, 1);
-		text_add(text, value, 1);
-	}
-	text_add_string(text, "'");
+	sqltext_add(text, *separator);
+	sqltext_add(text, "pg_catalog.set_config(");
+	sqltext_add_literal(text, name);
+	sqltext_add(text, ",");
+	sqltext_add_literal(text, value);
+	sqltext_add(text, ",false)");
+	*separator = ",";
 }
 
-static void text_add_identifier(struct text *text, const char *name)
+static void settings_add_identity(struct sqltext *text, const char **separator, const char *name,
+	const struct settings *wanted)
 {
-	text_add_string(text, "\"");
-	for (; *name; name++) {
-		if (*name == '"')
-			text_add(text, name, 1);
-		text_add(text, name, 1);
-	}
-	text_add_string(text, "\"");
+	const char *value = params_get(&wanted->wanted, name);
+
+	if (value)
+		settings_add(text, separator, name, value);
 }
 
 void settings_compose(struct core *core, struct chain *chain, const struct settings *present,
 	const struct settings *wanted)
 {
-	struct text text = {0};
 	const char *separator = "SELECT ";
-	uint8_t head[FRAME_HEAD];
+	struct sqltext text;
 
+	sqltext_init(&text);
+	if (unlikely(settings_has_identity(present)))
+		sqltext_add(&text, "RESET SESSION AUTHORIZATION;RESET ROLE;");
 	for (size_t i = 0; i < present->wanted.count; i++) {
-		if (params_get(&wanted->wanted, present->wanted.items[i].name))
+		const char *name = present->wanted.items[i].name;
+
+		if (params_get(&wanted->wanted, name) || settings_is_identity(name))
 			continue;
-		text_add_string(&text, "RESET ");
-		text_add_identifier(&text, present->wanted.items[i].name);
-		text_add_string(&text, ";");
+		sqltext_add(&text, "RESET ");
+		sqltext_add_identifier(&text, name);
+		sqltext_add(&text, ";");
 	}
 	for (size_t i = 0; i < wanted->wanted.count; i++) {
 		const struct param *param = &wanted->wanted.items[i];
 		const char *has = params_get(&present->wanted, param->name);
 
-		if (has && strcmp(has, param->value) == 0)
+		if (settings_is_identity(param->name) || (has && strcmp(has, param->value) == 0))
 			continue;
-		/* set_config takes lists as the startup packet does; SET would take them for one element */
-		text_add_string(&text, separator);
-		text_add_string(&text, "pg_catalog.set_config(");
-		text_add_literal(&text, param->name);
-		text_add_string(&text, ",");
-		text_add_literal(&text, param->value);
-		text_add_string(&text, ",false)");
-		separator = ",";
+		settings_add(&text, &separator, param->name, param->value);
 	}
-	text_add(&text, "", 1);
-	frame_write(head, CLIENT_QUERY, (uint32_t)text.len);
-	chain_copy(core, chain, head, sizeof head);
-	chain_copy(core, chain, text.bytes, text.len);
-	free(text.bytes);
+	settings_add_identity(&text, &separator, "session_authorization", wanted);
+	settings_add_identity(&text, &separator, "role", wanted);
+	sqltext_send(core, chain, &text);
 }

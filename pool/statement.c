@@ -124,6 +124,8 @@ struct statement *statement_share(
 	statement->context = context;
 	statement->users = 1;
 	statement->len = (uint32_t)len;
+	statement->traces = 0;
+	statement->is_scanned = false;
 	memcpy(statement->body, body, len);
 	list_init(&statement->unused);
 	*place = statement;

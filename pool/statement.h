@@ -11,6 +11,7 @@
 #include "core/hash.h"
 #include "core/list.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,8 @@ struct statement {
 	uint64_t context;
 	uint32_t users;
 	uint32_t len;
+	uint16_t traces; /* what executing it may leave (enum trace), once is_scanned */
+	bool is_scanned;
 	uint8_t body[]; /* of a Parse message, behind the name */
 };
 

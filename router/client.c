@@ -197,8 +197,9 @@ static void client_give_back(struct core *core, struct client *client)
 	}
 	if (client->pool)
 		names_disown(&client->lease.names, &core->pools->statements);
+	settings_drop(client->lease.settings);
 	settings_drop(client->settings);
-	client->settings = NULL;
+	client->settings = client->lease.settings = client->lease.base = NULL;
 	client_login_end(core, client);
 	client_console_end(core, client);
 	if (client->pool && client->pool->is_removed)
@@ -297,7 +298,7 @@ void client_watch(struct core *core, struct client *client)
 		return;
 	if (client->lease.state == LEASE_HELD && !pending_empty(&client->lease.server->pending))
 		limit_ms = general->query_timeout_ms;
-	else if (client->lease.state == LEASE_HELD && client->status != 'I')
+	else if (client->lease.state != LEASE_WAITING && client->status != 'I')
 		limit_ms = general->client_idle_in_transaction_timeout_ms;
 	else if (client->lease.state == LEASE_WAITING)
 		limit_ms = CONFIG_UNLIMITED; /* checkout_timeout is the pool's */
@@ -326,7 +327,7 @@ static void client_timer(struct core *core, struct timer *timer)
 		snprintf(detail, sizeof detail, "query_timeout of %lldms expired",
 			(long long)general->query_timeout_ms);
 		client->lease.is_mid_request = true; /* so that its server is closed */
-	} else if (client->lease.state == LEASE_HELD && client->status != 'I') {
+	} else if (client->status != 'I') {
 		fault.message = "disconnecting idle in transaction client";
 		snprintf(detail, sizeof detail,
 			"client_idle_in_transaction_timeout of %lldms expired",

@@ -13,6 +13,7 @@
 #include "pool/lease.h"
 #include "pool/pool.h"
 #include "router/router.h"
+#include "router/sqlscan.h"
 
 struct client_console;
 struct client_login;
@@ -37,9 +38,10 @@ struct client {
 	struct stream *stream;
 	struct pool *pool; /* from the start-up packet on; NULL for the console */
 	struct lease lease;
-	struct settings *settings;
-	struct chain in;            /* received and not yet dealt with */
-	struct held held;           /* how much of it is counted */
+	struct settings
+		*settings; /* what it asked for when it started; the lease has what it set since */
+	struct chain in;   /* received and not yet dealt with */
+	struct held held;  /* how much of it is counted */
 	struct client_login *login; /* until READY or CONSOLE */
 	struct timer timer;         /* of the login, of idleness, of a query */
 	struct task resume; /* goes on with `in` once the present completion is dealt with */
@@ -52,6 +54,8 @@ struct client {
 	bool is_leaving; /* said goodbye, and still gets the answers to what it asked before */
 	uint8_t counted; /* enum client_count: where the tallies have it */
 	char status;     /* of the last ReadyForQuery */
+	bool has_begun; /* a transaction that no server knows of yet, because nothing else was asked */
+	struct sqlscan_begin begin; /* ... in this way */
 	uint8_t key_len;
 	uint8_t key[CLIENT_KEY_BYTES];
 	uint64_t id, connected_ns, request_ns;

@@ -343,7 +343,9 @@ static void login_settle(struct core *core, struct client *client)
 	}
 	client->settings = settings_share(client->pool, &wanted);
 	params_clear(&wanted);
-	client->lease.settings = client->settings;
+	client->lease.settings = client->lease.base = client->settings;
+	client->lease.user = client->id;
+	settings_hold(client->settings);
 	if (client->settings->is_tried) {
 		client_login_settled(core, client);
 		return;

@@ -1,5 +1,5 @@
 /* What a session hears of its lease: a server, an answer, an error to be composed, the server's end. */
-#include "router/client.h"
+#include "router/session.h"
 
 #include "protocol/frame.h"
 #include "protocol/sqlstate.h"
@@ -15,8 +15,9 @@ void client_relay_fail(struct core *core, struct client *client, const struct fa
 	client->is_waiting = false;
 	chain_peek(&client->in, &type, 1);
 	client_say(core, client, &error);
+	client->status = session_abort(client);
 	if (type == CLIENT_QUERY || type == CLIENT_FUNCTION_CALL)
-		client_say_ready(core, client, 'I');
+		client_say_ready(core, client, client->status);
 	else
 		client->skips = true;
 	if (client->in.bytes >= FRAME_HEAD) {
@@ -95,6 +96,25 @@ static void news_answered(struct core *core, struct lease *lease, char status, b
 	client_watch(core, client);
 }
 
+static void news_released(struct core *core, struct lease *lease)
+{
+	struct client *client = news_client(lease);
+
+	if (client->is_leaving) {
+		client_relay_leave(core, client);
+		return;
+	}
+	if (unlikely(client->pool->is_removed)) {
+		router_dismiss_removed(core, client);
+		return;
+	}
+	if (unlikely(core->router->is_draining) && client->in.bytes == 0) {
+		client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
+		return;
+	}
+	core_defer(core, &client->resume); /* what waited meanwhile needs a server now */
+}
+
 static void news_unblocked(struct core *core, struct lease *lease)
 {
 	struct client *client = news_client(lease);
@@ -142,6 +162,13 @@ static void news_refused(struct core *core, struct lease *lease, unsigned refusa
 		fault.sqlstate = SQLSTATE_SYSTEM_ERROR;
 		fault.message =
 			"transaction control statements are not supported in statement pooler mode";
+		break;
+	case REFUSAL_SEQUENCE:
+		fault.sqlstate = SQLSTATE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+		fault.message = "the last value of a sequence is not known in this transaction";
+		fault.detail = "Other sessions have used the server connection since.";
+		fault.hint = "Use INSERT ... RETURNING, or ask in the transaction that took the "
+			     "value. From now on this session keeps its server connection.";
 		break;
 	}
 	client_say(core, client, &fault);
@@ -200,8 +227,9 @@ static void news_lost(struct core *core, struct lease *lease, const struct lease
 	}
 	/* What a session or a transaction had on its server is gone, and what was sent behind the lost request may rely on it:
 	 * to go on would be a lie. */
-	if (client->state == CLIENT_SETTLING || lease->keeps || loss->status != 'I' ||
-		pending_readies(loss->pending) > 1 || client->in.bytes > 0) {
+	if (client->state == CLIENT_SETTLING || lease->keeps || loss->held || loss->status != 'I' ||
+		client->status != 'I' || pending_readies(loss->pending) > 1 ||
+		client->in.bytes > 0) {
 		client_fatal(core, client, loss->fault);
 		return;
 	}
@@ -217,6 +245,7 @@ const struct lease_events client_lease_events = {
 	.tried = news_tried,
 	.failed = news_failed,
 	.answered = news_answered,
+	.released = news_released,
 	.refused = news_refused,
 	.corrected = news_corrected,
 	.unblocked = news_unblocked,

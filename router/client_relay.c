@@ -8,13 +8,14 @@
 
 #include "core/clock.h"
 #include "protocol/sqlstate.h"
+#include "router/session.h"
 #include "router/sqlname.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Of a message that is looked at; longer names than PostgreSQL's own are not told apart from these. */
-enum { RELAY_PEEK = 256 };
+/* Of a message that is looked at; longer ones are copied apart. */
+enum { RELAY_PEEK = 2048 };
 
 enum relay_verdict {
 	RELAY_FORWARD, /* to the server, noted already */
@@ -65,6 +66,10 @@ static bool relay_may_go(struct core *core, struct client *client, struct client
 
 	if (mode == POOL_SESSION)
 		return true;
+	message->refusal = session_note(core, client, message->frame.type, at, message->body_len,
+		message->body_len + FRAME_HEAD == message->frame.bytes);
+	if (unlikely(message->refusal))
+		return false;
 	switch (message->frame.type) {
 	case CLIENT_PARSE:
 		if (*at != '\0' && !lease_follows(core, &client->lease)) {
@@ -141,6 +146,8 @@ static enum relay_verdict relay_request(
 		client->is_waiting = true;
 		return RELAY_WAIT;
 	}
+	if (unlikely(client->has_begun))
+		session_begin(core, client);
 	if (unlikely(!relay_may_go(core, client, message)))
 		return RELAY_REFUSE;
 	if (lease_follows(core, lease)) {
@@ -170,7 +177,7 @@ static enum relay_verdict relay_sync(
 			client_say(core, client,
 				&(struct fault){"ERROR", SQLSTATE_PROTOCOL_VIOLATION,
 					"invalid message format", NULL, NULL});
-		client_say_ready(core, client, 'I');
+		client_say_ready(core, client, client->has_begun ? client->status : 'I');
 		return RELAY_DROP;
 	}
 	if (lease->state == LEASE_WAITING || lease_is_blocked(core, lease)) {
@@ -225,6 +232,11 @@ static enum relay_verdict relay_decide(
 		return RELAY_DROP;
 	switch (message->frame.type) {
 	case CLIENT_QUERY:
+		if (!has_server && client->lease.state == LEASE_NONE &&
+			client->mode == POOL_TRANSACTION &&
+			session_answers(core, client, message->body, message->body_len))
+			return RELAY_DROP;
+		return relay_request(core, client, message);
 	case CLIENT_PARSE:
 	case CLIENT_BIND:
 	case CLIENT_DESCRIBE:
@@ -298,14 +310,16 @@ static void relay_refuse(
 		core, &client->lease, relay_pending_kind(message->frame.type), message->refusal);
 }
 
-/* A Parse is looked at as a whole. */
+/* Texts are looked at as a whole, except of messages too large to be kept. */
 static void relay_spread(struct core *core, struct client *client, struct client_request *message)
 {
-	uint8_t *whole = statements_scratch(&core->pools->statements, message->frame.bytes);
+	uint32_t n =
+		message->frame.bytes < client->in.bytes ? message->frame.bytes : client->in.bytes;
+	uint8_t *whole = statements_scratch(&core->pools->statements, n);
 
-	chain_peek(&client->in, whole, message->frame.bytes);
+	chain_peek(&client->in, whole, n);
 	message->body = whole + FRAME_HEAD;
-	message->body_len = message->frame.bytes - FRAME_HEAD;
+	message->body_len = n - FRAME_HEAD;
 }
 
 /* Sends the beginning of the message as client_prepared_send wants it, and the rest as it is. */
@@ -347,8 +361,7 @@ static bool relay_first(struct core *core, struct client *client)
 		enough = message.frame.bytes;
 	if (client->in.bytes < message.frame.bytes && client->in.bytes < enough)
 		return false;
-	if (message.frame.type == CLIENT_PARSE && have < message.frame.bytes &&
-		client->in.bytes >= message.frame.bytes)
+	if (have < message.frame.bytes && message.frame.how != FRAME_PASS)
 		relay_spread(core, client, &message);
 	client->left = message.frame.bytes;
 	client->discards = false;

@@ -4,26 +4,9 @@ Such a check runs; its failure counts as skipped. A row that excuses nothing any
 """
 import fnmatch
 
-SETTINGS = "what SET changes follows its client across transactions: to come"
-PINS = "what cannot move keeps its server: to come"
-LISTEN = "LISTEN in transaction mode is to come"
 DDL = "a statement that was described before its table changed has to fail with 0A000, on every server"
 
 EXPECTED = {
-    "*: notifications": LISTEN,
-    "*: settings*": SETTINGS,
-    "database/sql: * settings": SETTINGS,
-    "postgres.js: a reserved connection keeps its settings": SETTINGS,
-    "psycopg*: a setting that is wrong": SETTINGS,
-    "asyncpg*: pool": SETTINGS,
-    "pgJDBC: isolation and read only": SETTINGS,
-    "Django*: the time zone stays": SETTINGS,
-    "Django*: iterators outside of a transaction": PINS,
-    "psycopg*: a cursor with hold": PINS,
-    "psycopg*: advisory locks": PINS,
-    "psycopg*: a temporary table": PINS,
-    "asyncpg*: release frees a lock": PINS,
-    "sqlx: advisory lock": PINS,
     "*: a table changes": DDL,
 }
 _excused = {row: None for row in EXPECTED}  # None: no such check ran

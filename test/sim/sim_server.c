@@ -419,7 +419,7 @@ void sim_server_check_idle(void)
 		SIM_CHECK(session->batch_owner == 0 && !session->is_skipping &&
 				!session->is_copying_in,
 			"session %u is left out of step", session->pid);
-		SIM_CHECK(session->dirty_owner == 0, "session %u is left with the settings of C%u",
+		SIM_CHECK(session->dirty_owner == 0, "session %u is left with what C%u left",
 			session->pid, session->dirty_owner);
 	}
 }

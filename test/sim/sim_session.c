@@ -20,6 +20,7 @@ static void session_next_statement(struct sim_session *session);
 static void session_judge(struct sim_session *session, unsigned client, unsigned seq)
 {
 	const char *name = sim_client_name(client);
+	char own[SESSION_NAME];
 
 	SIM_CHECK(sim_client_port(client) == session->port,
 		"C%u.%u reached server %u, which is not its own", client, seq, session->port);
@@ -32,10 +33,13 @@ static void session_judge(struct sim_session *session, unsigned client, unsigned
 	SIM_CHECK(session->dirty_owner == 0 || session->dirty_owner == client,
 		"C%u.%u meets what C%u left in the session %u", client, seq, session->dirty_owner,
 		session->pid);
-	if (session->name_owner != client)
-		SIM_CHECK(strcmp(session->name, name ? name : "") == 0,
-			"C%u.%u runs with application_name \"%s\", session %u; its own is \"%s\"",
-			client, seq, session->name, session->pid, name ? name : "");
+	SIM_CHECK(session->mine == 0 || session->mine == client,
+		"C%u.%u meets what C%u has set in the session %u", client, seq, session->mine,
+		session->pid);
+	snprintf(own, sizeof own, "n%u", client);
+	SIM_CHECK(strcmp(session->name, own) == 0 || strcmp(session->name, name ? name : "") == 0,
+		"C%u.%u runs with application_name \"%s\", session %u; its own is \"%s\"", client,
+		seq, session->name, session->pid, name ? name : "");
 	if (name)
 		sim_reached(REACH_STARTUP_SETTING);
 }
@@ -170,7 +174,7 @@ static void session_fail_tagged(struct sim_session *session, const struct sim_st
 
 void sim_session_reset(struct sim_session *session)
 {
-	session->mine = session->dirty_owner = session->name_owner = 0;
+	session->mine = session->dirty_owner = 0;
 	memset(&session->unnamed, 0, sizeof session->unnamed);
 	memset(session->named, 0, sizeof session->named);
 	session_portals_close(session);
@@ -253,13 +257,10 @@ static void session_execute(struct sim_session *session)
 		return;
 	case SIM_SET:
 		session->mine = now->client;
-		session_dirty(session, now->client);
 		break;
 	case SIM_SET_NAME:
 		snprintf(text, sizeof text, "n%u", now->a);
 		session_set_name(session, text);
-		session->name_owner = now->client;
-		session_dirty(session, now->client);
 		break;
 	case SIM_FAIL:
 		session_fail_tagged(session, now, "P0001", "as you wish");
@@ -383,17 +384,71 @@ static const char *session_literal(const char *at, char *ret, size_t size)
 	return *at == '\'' ? at + 1 : NULL;
 }
 
+/* A variable gets a value by a query of the pooler's; NULL resets it. */
+static bool session_set(struct sim_session *session, const char *name, const char *value)
+{
+	if (strcmp(name, "application_name") == 0)
+		session_set_name(session, value ? value : "");
+	else if (strcmp(name, "mine") == 0)
+		session->mine = value ? (unsigned)strtoul(value, NULL, 10) : 0;
+	else
+		return false;
+	return true;
+}
+
+static void session_variable(struct sim_session *session, const char *name, const char *value)
+{
+	struct sim_bytes *out = &session->out;
+
+	sim_bytes_begin(out, 'D');
+	sim_bytes_add_u16(out, 3);
+	sim_bytes_add_u32(out, 1);
+	sim_bytes_add(out, "v", 1);
+	sim_bytes_add_u32(out, (uint32_t)strlen(name));
+	sim_bytes_add(out, name, strlen(name));
+	sim_bytes_add_u32(out, (uint32_t)strlen(value));
+	sim_bytes_add(out, value, strlen(value));
+	sim_bytes_end(out);
+}
+
+/* The question what the session has set. */
+static void session_tell(struct sim_session *session)
+{
+	char mine[16];
+	int rows = 2;
+
+	session_row_description(session);
+	session_variable(session, "role", "none");
+	session_variable(session, "transaction_isolation", "read committed");
+	if (*session->name) {
+		session_variable(session, "application_name", session->name);
+		rows++;
+	}
+	if (session->mine) {
+		snprintf(mine, sizeof mine, "%u", session->mine);
+		session_variable(session, "mine", mine);
+		rows++;
+	}
+	session_complete(session, "SELECT", rows);
+	sim_reached(REACH_SESSION_ASKED);
+}
+
 /* RESET "name";... SELECT pg_catalog.set_config(E'name',E'value',false),... */
 static bool session_settings(struct sim_session *session, const char *text)
 {
-	static const char reset[] = "RESET \"application_name\";",
-			  call[] = "pg_catalog.set_config(";
+	static const char reset[] = "RESET \"", call[] = "pg_catalog.set_config(";
 	char name[SESSION_NAME], value[SESSION_NAME];
 
 	while (strncmp(text, reset, strlen(reset)) == 0) {
-		session_set_name(session, "");
+		size_t len = strcspn(text + strlen(reset), "\"");
+
+		CHECK(len < sizeof name);
+		snprintf(name, sizeof name, "%.*s", (int)len, text + strlen(reset));
+		if (!session_set(session, name, NULL) ||
+			strncmp(text + strlen(reset) + len, "\";", 2) != 0)
+			return false;
 		session_complete(session, "RESET", -1);
-		text += strlen(reset);
+		text += strlen(reset) + len + 2;
 	}
 	if (strncmp(text, "SELECT ", 7) == 0) {
 		text += 7;
@@ -403,10 +458,9 @@ static bool session_settings(struct sim_session *session, const char *text)
 			if (!text || *text++ != ',' ||
 				!(text = session_literal(text, value, sizeof value)) ||
 				strncmp(text, ",false)", 7) != 0 ||
-				strcmp(name, "application_name") != 0)
+				!session_set(session, name, value))
 				return false;
 			text += 7;
-			session_set_name(session, value);
 			if (*text == ',')
 				text++;
 		}
@@ -418,12 +472,27 @@ static bool session_settings(struct sim_session *session, const char *text)
 	return *text == '\0';
 }
 
+/* Statements that undo what a session left. */
+static bool session_undoes(const struct sim_bytes *text)
+{
+	static const char *const undoes[] = {
+#define TRACE(name, word, condition, undo) undo,
+#include "pool/traces.def"
+	};
+
+	for (size_t i = 0; i < array_len(undoes); i++)
+		if (undoes[i] && *undoes[i] && session_text_is(text, undoes[i]))
+			return true;
+	return false;
+}
+
 /* Whether it is one, and then it is answered. */
 static bool session_hidden(struct sim_session *session)
 {
 	const struct sim_bytes *text = &session->query;
-	bool is_cleaning =
-		session_text_is(text, "ROLLBACK") || session_text_is(text, "DISCARD ALL");
+	bool is_cleaning = session_text_is(text, "ROLLBACK") ||
+		session_text_is(text, "DISCARD ALL") || session_undoes(text) ||
+		strncmp((const char *)sim_bytes_at(text), "SELECT 'v'", 10) == 0;
 
 	SIM_CHECK(session->batch_owner == 0,
 		"the pooler asks in the unfinished batch of C%u, session %u", session->batch_owner,
@@ -451,6 +520,14 @@ static bool session_hidden(struct sim_session *session)
 			session->pid);
 		sim_session_reset(session);
 		session_complete(session, "DISCARD ALL", -1);
+	} else if (session_undoes(text)) {
+		if (strstr((const char *)sim_bytes_at(text), "RESET ALL")) {
+			session->mine = 0;
+			session_set_name(session, "");
+		}
+		session_complete(session, "RESET", -1);
+	} else if (strncmp((const char *)sim_bytes_at(text), "SELECT 'v'", 10) == 0) {
+		session_tell(session);
 	} else if (session_text_is(text, ";")) {
 		sim_bytes_message(&session->out, 'I');
 	} else if (!session_settings(session, (const char *)sim_bytes_at(text))) {
@@ -625,9 +702,8 @@ static void session_bind(struct sim_session *session, struct reader *reader)
 		prepared->statement.client, session->pid);
 	if (session->status == 'E' && prepared->statement.verb != SIM_COMMIT &&
 		prepared->statement.verb != SIM_ROLLBACK) {
-		session_fail_tagged(session,
-			&(struct sim_statement){.client = client, .seq = seq}, "25P02",
-			"current transaction is aborted");
+		session_fail_tagged(session, &(struct sim_statement){.client = client, .seq = seq},
+			"25P02", "current transaction is aborted");
 		return;
 	}
 	portal = session_portal(session, name, true);

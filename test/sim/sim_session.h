@@ -52,7 +52,6 @@ struct sim_session {
 	unsigned dirty_owner;    /* the client that left something that DISCARD ALL undoes; 0 */
 	unsigned mine;           /* the variable: a client, 0 if not set */
 	char name[SESSION_NAME]; /* application_name */
-	unsigned name_owner;     /* the client that set it by a statement */
 
 	bool is_skipping; /* until Sync */
 	bool in_query;    /* of a Query, with statements in `query` left */

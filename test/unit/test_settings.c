@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,19 +26,13 @@ static int pool_open(void **state)
 	memset(&net, 0, sizeof net);
 	memset(&pool, 0, sizeof pool);
 	core.net = &net;
-	list_init(&pool.settings);
 	return 0;
 }
 
 static int pool_close(void **state)
 {
 	(void)state;
-	list_each_safe(link, &pool.settings) { /* there are some only if the test failed */
-		struct settings *settings = container_of(link, struct settings, link);
-
-		settings->users = 1;
-		settings_drop(settings);
-	}
+	settings_table_free(&pool.settings);
 	chain_free_lists(&core);
 	return 0;
 }
@@ -64,13 +59,9 @@ static struct settings *share(const char *const *words)
 
 #define SHARE(...) share((const char *const[]){__VA_ARGS__, NULL})
 
-static unsigned sets_of_the_pool(void)
+static size_t sets_of_the_pool(void)
 {
-	unsigned count = 0;
-
-	list_each(link, &pool.settings)
-		count++;
-	return count;
+	return pool.settings.count;
 }
 
 static void equal_sets_are_one(void **state)
@@ -87,6 +78,54 @@ static void equal_sets_are_one(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		settings_drop(a);
 	assert_int_equal(sets_of_the_pool(), 0);
+}
+
+static void many_are_found_again(void **state)
+{
+	enum { MANY = 1000 };
+	struct settings *sets[MANY];
+	char word[32];
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(word, sizeof word, "app.tenant=%u", i);
+		sets[i] = SHARE(word);
+	}
+	assert_int_equal(sets_of_the_pool(), MANY);
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(word, sizeof word, "app.tenant=%u", i);
+		assert_ptr_equal(SHARE(word), sets[i]);
+		sets[i]->is_tried = true;
+	}
+	settings_doubt(&pool.settings);
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_false(sets[i]->is_tried);
+		settings_drop(sets[i]);
+		settings_drop(sets[i]);
+	}
+	assert_int_equal(sets_of_the_pool(), 0);
+}
+
+static void short_timeouts_are_hasty(void **state)
+{
+	static const struct {
+		const char *word;
+		bool is_hasty;
+	} rows[] = {{"statement_timeout=0", false}, {"statement_timeout=1", true},
+		{"statement_timeout=999", true}, {"statement_timeout=1000", false},
+		{"statement_timeout=30s", false}, {"statement_timeout=0.5 s", true},
+		{"statement_timeout=5min", false}, {"statement_timeout=900000us", true},
+		{"Transaction_Timeout=20", true}, {"lock_timeout=1", false},
+		{"idle_session_timeout=1h", true}, {"idle_session_timeout=0", false}};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(rows); i++) {
+		struct settings *set = SHARE(rows[i].word);
+
+		if (set->is_hasty != rows[i].is_hasty)
+			fail_msg("%s", rows[i].word);
+		settings_drop(set);
+	}
 }
 
 static void others_are_others(void **state)
@@ -464,6 +503,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_A_POOL(equal_sets_are_one),
+		WITH_A_POOL(many_are_found_again),
+		WITH_A_POOL(short_timeouts_are_hasty),
 		WITH_A_POOL(others_are_others),
 		WITH_A_POOL(the_last_user_frees_it),
 		WITH_A_POOL(the_query_says_what_is_to_change),

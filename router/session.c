@@ -1,0 +1,196 @@
+/* Transactions that have only begun, and what requests may leave on a server. */
+#include "router/session.h"
+
+#include "protocol/frame.h"
+
+#include <string.h>
+
+/* ---- transactions ---- */
+
+static void session_complete(struct core *core, struct client *client, const char *tag, char status)
+{
+	uint8_t head[FRAME_HEAD];
+	size_t len = strlen(tag) + 1;
+
+	frame_write(head, SERVER_COMMAND_COMPLETE, (uint32_t)len);
+	stream_send(core, client->stream, head, sizeof head);
+	stream_send(core, client->stream, tag, len);
+	client_say_ready(core, client, status);
+	client->pool->stats.queries++;
+	client->lease.queries++;
+	client->pool->stats.transactions += status == 'I';
+	client->lease.transactions += status == 'I';
+	if (client->lease.names->unnamed) /* a simple query destroys it */
+		names_set_unnamed(client->lease.names, &core->pools->statements, NULL);
+}
+
+bool session_answers(struct core *core, struct client *client, const uint8_t *text, size_t len)
+{
+	struct sqlscan_begin begin;
+
+	if (len == 0 || text[len - 1] != '\0')
+		return false; /* long, or malformed */
+	switch (sqlscan_kind(text, len - 1, &begin)) {
+	case SQLSCAN_OTHER:
+		return false;
+	case SQLSCAN_BEGIN:
+		if (client->has_begun)
+			return false; /* the server shall warn of it */
+		client->has_begun = true;
+		client->begin = begin;
+		session_complete(core, client, begin.is_start ? "START TRANSACTION" : "BEGIN", 'T');
+		return true;
+	case SQLSCAN_COMMIT:
+	case SQLSCAN_ROLLBACK:
+		if (!client->has_begun)
+			return false; /* likewise */
+		break;
+	}
+	client->has_begun = false;
+	session_complete(core, client,
+		client->status == 'T' && sqlscan_kind(text, len - 1, &begin) == SQLSCAN_COMMIT
+			? "COMMIT"
+			: "ROLLBACK",
+		'I');
+	return true;
+}
+
+void session_begin(struct core *core, struct client *client)
+{
+	struct server *server = client->lease.server;
+	char text[SQLSCAN_BEGIN_BYTES];
+
+	client->has_begun = false;
+	sqlscan_write_begin(&client->begin, text);
+	server_query_hidden(core, server, text, HIDDEN_NEEDED);
+	if (client->status == 'E')
+		server_query_hidden(core, server, "aborted", HIDDEN_TRIED);
+}
+
+char session_abort(struct client *client)
+{
+	if (client->has_begun)
+		client->status = 'E';
+	return client->has_begun ? 'E' : 'I';
+}
+
+/* ---- traces ---- */
+
+static void session_note_names(struct client *client, const uint8_t *at, size_t len)
+{
+	const uint8_t *end = at + len, *name;
+	size_t name_len;
+
+	while (sqlscan_next_name(&at, end, &name, &name_len))
+		traces_suspect_name(&client->lease.server->traces, (const char *)name, name_len);
+}
+
+static void session_note_traces(
+	struct client *client, unsigned traces, const uint8_t *text, size_t len)
+{
+	traces_suspect(&client->lease.server->traces, traces & ~TRACE_SEQUENCES);
+	if (traces & TRACE_SETTINGS)
+		session_note_names(client, text, len);
+}
+
+/* What a sequence gave is known to the server alone, and true only while no other client has been there since. */
+static enum lease_refusal session_note_sequence(struct lease *lease)
+{
+	if (!lease->is_fresh || lease->server->traces.held & TRACE_SEQUENCES)
+		return 0;
+	lease->needs_sequences = true;
+	if (!lease->is_same)
+		return REFUSAL_SEQUENCE;
+	traces_suspect(&lease->server->traces, TRACE_SEQUENCES);
+	return 0;
+}
+
+static enum lease_refusal session_note_text(
+	struct client *client, const uint8_t *text, size_t len, bool is_whole)
+{
+	const uint8_t *nul = memchr(text, '\0', len);
+	unsigned traces;
+
+	len = nul ? (size_t)(nul - text) : len;
+	traces = is_whole ? sqlscan_traces(text, len) : TRACE_EVERYTHING;
+	if (likely(traces == 0))
+		return 0;
+	session_note_traces(client, traces, text, len);
+	return traces & TRACE_SEQUENCES ? session_note_sequence(&client->lease) : 0;
+}
+
+/* A statement whose text was kept when it was parsed. */
+static enum lease_refusal session_note_statement(
+	struct client *client, struct statement *statement, const uint8_t *bind, size_t bind_len)
+{
+	size_t len = strnlen((const char *)statement->body, statement->len);
+
+	if (unlikely(!statement->is_scanned)) {
+		statement->traces = (uint16_t)sqlscan_traces(statement->body, len);
+		statement->is_scanned = true;
+	}
+	if (likely(statement->traces == 0))
+		return 0;
+	session_note_traces(client, statement->traces, statement->body, len);
+	if (statement->traces & TRACE_SETTINGS)
+		session_note_names(client, bind, bind_len); /* one may be among the parameters */
+	return statement->traces & TRACE_SEQUENCES ? session_note_sequence(&client->lease) : 0;
+}
+
+static enum lease_refusal session_note_bind(
+	struct core *core, struct client *client, const uint8_t *body, size_t len)
+{
+	struct lease *lease = &client->lease;
+	const uint8_t *end = body + len, *name = memchr(body, '\0', len), *nul;
+	struct statement *statement = lease->names->unnamed;
+	const struct name *known;
+
+	nul = name++ ? memchr(name, '\0', (size_t)(end - name)) : NULL;
+	if (unlikely(!nul))
+		return 0; /* malformed, or refused for the length of its names */
+	if (nul > name) {
+		known = names_find(lease->names, (const char *)name, (size_t)(nul - name));
+		statement = known ? known->statement : NULL;
+		if (!statement)
+			return 0; /* nothing that could be executed */
+	}
+	if (likely(statement != NULL))
+		return session_note_statement(client, statement, body, len);
+	if (lease_follows(core, lease)) /* it was too long to be kept */
+		session_note_traces(client, TRACE_EVERYTHING, body, len);
+	else if (lease->server->traces.suspected & TRACE_SETTINGS)
+		session_note_names(client, body, len);
+	return 0;
+}
+
+enum lease_refusal session_note(struct core *core, struct client *client, uint8_t type,
+	const uint8_t *body, size_t len, bool is_whole)
+{
+	struct lease *lease = &client->lease;
+	enum lease_refusal refusal = 0;
+	const uint8_t *text;
+
+	if (unlikely(lease->needs_sequences))
+		traces_suspect(&lease->server->traces, TRACE_SEQUENCES);
+	switch (type) {
+	case CLIENT_QUERY:
+		refusal = session_note_text(client, body, len, is_whole);
+		break;
+	case CLIENT_PARSE:
+		text = memchr(body, '\0', len);
+		if (text++ &&
+			!lease_follows(core, lease)) /* else it is looked at when it is bound */
+			refusal = session_note_text(
+				client, text, (size_t)(body + len - text), is_whole);
+		else if (text && lease->is_fresh)
+			return 0; /* nothing is executed yet */
+		break;
+	case CLIENT_BIND:
+		refusal = session_note_bind(core, client, body, len);
+		break;
+	case CLIENT_DESCRIBE:
+		return 0;
+	}
+	lease->is_fresh = false;
+	return refusal;
+}

@@ -1,0 +1,56 @@
+/* Any text: no other statement hides what the first one leaves, a transaction's beginning can be repeated, and the names found are
+ * inside of the text. Reading past the end is what the sanitizer sees. */
+#include "router/sqlscan.h"
+
+#include "core/check.h"
+#include "pool/traces.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void read_names(const uint8_t *text, size_t size)
+{
+	const uint8_t *at = text, *name, *before = text;
+	size_t len;
+
+	while (sqlscan_next_name(&at, text + size, &name, &len)) {
+		CHECK(name >= before && len >= 3 && name + len == at && at <= text + size);
+		CHECK(memchr(name, '.', len));
+		before = at;
+	}
+}
+
+static void read_kind(const uint8_t *text, size_t size)
+{
+	char again[SQLSCAN_BEGIN_BYTES];
+	struct sqlscan_begin begin, same;
+	size_t len;
+
+	if (sqlscan_kind(text, size, &begin) != SQLSCAN_BEGIN)
+		return;
+	len = sqlscan_write_begin(&begin, again);
+	CHECK(sqlscan_kind((const uint8_t *)again, len - 1, &same) == SQLSCAN_BEGIN);
+	CHECK(memcmp(&begin, &same, sizeof begin) == 0);
+	CHECK((sqlscan_traces(text, size) & TRACE_EVERYTHING) == 0 || memchr(text, '-', size) ||
+		memchr(text, '*', size)); /* a comment may hold any word */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint8_t *text = malloc(size + 1); /* of its own size, so that the sanitizer sees its end */
+	unsigned traces = sqlscan_traces(data, size);
+
+	CHECK(text);
+	CHECK((traces & ~(unsigned)(TRACE_ALL | TRACE_RESETS | TRACE_IF_HELD)) == 0);
+	memcpy(text, data, size);
+	if (size >= 8) {
+		memcpy(text, "SET a=1;", 8);
+		CHECK(sqlscan_traces(text, size) & TRACE_SETTINGS);
+	}
+	read_names(data, size);
+	read_kind(data, size);
+	free(text);
+	return 0;
+}

@@ -1,0 +1,138 @@
+"""Everything a session can do survives transaction pooling: every script of differential.py, and what only pgring promises."""
+import difflib
+import time
+
+import pytest
+
+import differential
+import harness
+import wireclient
+from wireclient import query
+
+SCRIPTS = differential.SCRIPTS
+
+
+# ---- the same as on PostgreSQL, with hostile neighbours ----
+
+
+@pytest.fixture(scope="module")
+def fixture(postgres):
+    postgres.sql(differential.FIXTURE)
+    return {int(row[0]) for row in postgres.sql("SELECT oid FROM pg_class WHERE relnamespace IN ('public'::regnamespace, 'aside'::regnamespace)")}
+
+
+class Neighbours:
+    """Two sessions that stay, and one at a time that leaves."""
+
+    def __init__(self, connect):
+        self.connect, self.turn = connect, 0
+        self.staying = [connect() for _ in range(2)]
+
+    def act(self):
+        """Uses every server that can be had, and changes it."""
+        self.turn += 1
+        for number, wire in enumerate(self.staying):
+            words = differential.HOSTILE[(self.turn + number) % len(differential.HOSTILE)]
+            for word in words:
+                wire.send(word)
+        for number, wire in enumerate(self.staying):
+            wire.read_ready(len(differential.HOSTILE[(self.turn + number) % len(differential.HOSTILE)]))
+        leaving = self.connect()
+        for word in differential.LEAVING[self.turn % len(differential.LEAVING)]:
+            leaving.send(word)
+            leaving.read_ready()
+        leaving.drop()
+
+    def finish(self):
+        for wire in self.staying:
+            wire.close()
+
+
+@pytest.fixture(scope="module")
+def shared(postgres, fixture):
+    """A pool of two, and its neighbours; a new one after a failure."""
+    state = {}
+
+    def get(fresh):
+        if fresh and "pooler" in state:
+            state["neighbours"].finish()
+            state.pop("pooler").finish()
+        if "pooler" not in state:
+            state["pooler"] = harness.POOLERS[harness.TARGET](postgres, general={"default_pool_size": 2, "checkout_timeout": 5000}).start()
+            state["neighbours"] = Neighbours(lambda: connect(state["pooler"].address))
+        return state["pooler"], state["neighbours"]
+
+    yield get
+    if "pooler" in state:
+        state["neighbours"].finish()
+        state["pooler"].finish()
+
+
+def connect(address, parameters=()):
+    wire = wireclient.Wire(address, timeout=15.0)
+    wire.greeting = wire.login(harness.USER, harness.PASSWORD, harness.DATABASE, parameters)
+    return wire
+
+
+def play(script, address, neighbours=None):
+    """The messages of each step."""
+    answers = []
+    wire = connect(address, script.startup)
+    answers.append([m for m in wire.greeting if m[0] == b"S"])
+    for step in script.steps:
+        if neighbours:
+            neighbours.act()
+        wire.send(step)
+        answers.append(wire.read_ready(readies(step)))
+    wire.send(wireclient.TERMINATE)
+    answers.append(wire.read_to_end() + [(b"end", b"")])
+    wire.drop()
+    return answers
+
+
+def readies(step):
+    """How many ReadyForQuery a step gets: one for each Query or Sync outside of COPY, and of what an error skips."""
+    kinds, at = [], 0
+    while at < len(step):
+        kinds.append(step[at:at + 1])
+        at += 1 + int.from_bytes(step[at + 1:at + 5], "big")
+    if b"d" in kinds or (b"Q" in kinds and b"S" in kinds):
+        return 1
+    return kinds.count(b"Q") + kinds.count(b"S")
+
+
+def written(script, answers, known):
+    """As text; what PostgreSQL reports together has no order of its own."""
+    normalise, lines = wireclient.Normaliser(known), []
+    for number, answer in enumerate(answers):
+        lines.append("-- %s" % (script.steps[number - 1][:70] if 0 < number <= len(script.steps) else number))
+        reports = []
+        for kind, body in answer + [(b"", b"")]:
+            if kind == b"S":
+                reports.append(wireclient.render(kind, body))
+                continue
+            lines += sorted(reports)
+            reports = []
+            if kind:
+                lines.append(wireclient.render(*normalise(kind, body)))
+    return lines
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script(postgres, fixture, shared, name):
+    script = SCRIPTS[name]
+    postgres.sql(differential.BEFORE_EACH)
+    direct = written(script, play(script, postgres.address), fixture)
+    postgres.sql(differential.BEFORE_EACH)
+    pooler, neighbours = shared(False)
+    try:
+        through = written(script, play(script, pooler.address, neighbours), fixture)
+        difference = "\n".join(difflib.unified_diff(direct, through, "PostgreSQL", harness.TARGET, lineterm="", n=4))
+    except (wireclient.WireError, OSError) as problem:
+        difference = repr(problem)
+    if not difference:
+        return
+    shared(True)
+    if script.differs:
+        pytest.xfail(script.differs)
+    raise AssertionError("%s is not the same:\n%s" % (name, difference))
