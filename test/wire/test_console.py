@@ -480,6 +480,7 @@ def test_figures_add_up(shop, workers):
 @pytest.mark.skipif(harness.binary_is_sanitized(), reason="the allocator of a sanitizer tells nothing")
 def test_memory(shop):
     one, console = shop(default_pool_size=1)
+    wait_until(lambda: console.row("SHOW MEM", name="client")["used"] == "1", 3, "the end of others", 0.05)
     before = {r["name"]: r for r in console.ask("SHOW MEM")}
     wires = crowd.all_connected(one, 40)
     after = {r["name"]: r for r in console.ask("SHOW MEM")}

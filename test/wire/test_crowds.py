@@ -200,7 +200,7 @@ def test_requests_of_the_departed_do_not_run(pooler, postgres):
     one = quiet(pooler, auth_type="trust", default_pool_size=1, workers=1)
     holder = crowd.rush(one, 1)[0][0]
     waiting = [wire for wire, _ in crowd.rush(one, 50)]
-    holder.ask("BEGIN")
+    holder.ask("BEGIN; SELECT 1")
     for wire in waiting:
         wire.send(query("INSERT INTO crowd_sink VALUES (1)"))
     time.sleep(0.2)

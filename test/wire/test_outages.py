@@ -275,8 +275,8 @@ def test_wall_clock_is_stepped(pooler, postgres, preload):
         crowd.ask_all(wires, "SELECT {i}, pg_sleep(0.05)")
     time.sleep(0.3)
     holder = wires[0]
-    holder.ask("BEGIN")
-    wires[1].ask("BEGIN")
+    holder.ask("BEGIN; SELECT 1")
+    wires[1].ask("BEGIN; SELECT 1")
     began = time.monotonic()
     wires[2].send(query("SELECT 1"))
     preload.set(seconds=5 * 366 * 86400)
