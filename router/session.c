@@ -163,6 +163,26 @@ static enum lease_refusal session_note_bind(
 	return 0;
 }
 
+/* Functions of large objects, which libraries call in this way, leave nothing. */
+static bool session_is_large_object(uint32_t oid)
+{
+	static const uint16_t oids[] = {
+		715, 764, 767, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172};
+
+	for (size_t i = 0; i < array_len(oids); i++)
+		if (oids[i] == oid)
+			return true;
+	return false;
+}
+
+static void session_note_function(struct client *client, const uint8_t *body, size_t len)
+{
+	if (len >= 4 && session_is_large_object(frame_u32(body)))
+		return;
+	traces_suspect(&client->lease.server->traces, TRACE_EVERYTHING);
+	session_note_names(client, body, len);
+}
+
 enum lease_refusal session_note(struct core *core, struct client *client, uint8_t type,
 	const uint8_t *body, size_t len, bool is_whole)
 {
@@ -187,6 +207,9 @@ enum lease_refusal session_note(struct core *core, struct client *client, uint8_
 		break;
 	case CLIENT_BIND:
 		refusal = session_note_bind(core, client, body, len);
+		break;
+	case CLIENT_FUNCTION_CALL:
+		session_note_function(client, body, len);
 		break;
 	case CLIENT_DESCRIBE:
 		return 0;

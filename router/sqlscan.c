@@ -99,6 +99,18 @@ static bool word_begins(struct word word, const char *other)
 		strncasecmp((const char *)word.at, other, strlen(other)) == 0;
 }
 
+/* What single words tell only together. Above the bits of enum trace. */
+enum {
+	SEEN_CREATE_OR_INTO = 1 << 16,
+	SEEN_TEMP = 1 << 17,
+	SEEN_DECLARE = 1 << 18,
+	SEEN_HOLD = 1 << 19,
+	SEEN_SEED = 1 << 20,
+	SEEN_CONFIG = 1 << 21,
+	SEEN_DEFAULT = 1 << 22,
+	SEEN_PREPARE = 1 << 23,
+};
+
 /* ---- the word a statement begins with ---- */
 
 /* SET and its forms for the transaction alone, which leave nothing. */
@@ -132,7 +144,7 @@ static unsigned traces_of_first_word(struct text *text)
 		{"DROP", TRACE_TEMP | TRACE_IF_HELD},
 		{"LISTEN", TRACE_LISTEN},
 		{"UNLISTEN", TRACE_LISTEN | TRACE_IF_HELD},
-		{"PREPARE", TRACE_PREPARED},
+		{"PREPARE", TRACE_PREPARED | SEEN_PREPARE},
 		{"DEALLOCATE", TRACE_PREPARED | TRACE_IF_HELD},
 	};
 	struct word word;
@@ -156,17 +168,6 @@ static unsigned traces_of_first_word(struct text *text)
 }
 
 /* ---- words anywhere ---- */
-
-/* What single words tell only together. Above the bits of enum trace. */
-enum {
-	SEEN_CREATE_OR_INTO = 1 << 16,
-	SEEN_TEMP = 1 << 17,
-	SEEN_DECLARE = 1 << 18,
-	SEEN_HOLD = 1 << 19,
-	SEEN_SEED = 1 << 20,
-	SEEN_CONFIG = 1 << 21,
-	SEEN_DEFAULT = 1 << 22,
-};
 
 /* Behind a literal that begins here. */
 static const uint8_t *skip_quoted(const uint8_t *at, const uint8_t *end)
@@ -217,6 +218,49 @@ static bool is_local_config(const uint8_t *at, const uint8_t *end)
 	return text.at == text.end;
 }
 
+/* Whether what follows `set_config` calls it with a name that can be read here, or among the parameters. */
+static bool names_its_variable(const uint8_t *at, const uint8_t *end)
+{
+	struct text text = {at, end};
+
+	if (text.at < end && *text.at == '"')
+		text.at++;
+	skip_blanks(&text);
+	if (text.at == end || *text.at != '(')
+		return true; /* it is not called */
+	text.at++;
+	skip_blanks(&text);
+	if (text.at < end && *text.at == '\'') {
+		at = skip_quoted(text.at, end);
+		if (memchr(text.at, '\\', (size_t)(at - text.at)))
+			return false;
+		text.at = at;
+	} else if (end - text.at > 1 && *text.at == '$' && (uint8_t)(text.at[1] - '0') < 10) {
+		for (text.at++; text.at < end && is_word_part(*text.at);)
+			text.at++;
+	} else {
+		return false;
+	}
+	skip_blanks(&text);
+	if (end - text.at > 2 && text.at[0] == ':' && text.at[1] == ':') {
+		text.at += 2;
+		skip_blanks(&text);
+		next_word(&text);
+		skip_blanks(&text);
+	}
+	return text.at < end && *text.at == ',';
+}
+
+static unsigned traces_of_set_config(struct word word, const uint8_t *end)
+{
+	const uint8_t *behind = word.at + word.len;
+
+	if (is_local_config(behind, end))
+		return 0;
+	return TRACE_SETTINGS | TRACE_PIN | SEEN_CONFIG |
+		(names_its_variable(behind, end) ? 0 : TRACE_UNKNOWN);
+}
+
 /* A word anywhere, a literal or a comment included. */
 static unsigned traces_of_word(struct word word, const uint8_t *end)
 {
@@ -248,9 +292,7 @@ static unsigned traces_of_word(struct word word, const uint8_t *end)
 		return 0;
 	case 's':
 		if (word_is(word, "set_config"))
-			return is_local_config(word.at + word.len, end)
-				? 0
-				: TRACE_SETTINGS | TRACE_PIN | SEEN_CONFIG;
+			return traces_of_set_config(word, end);
 		if (word_is(word, "seed"))
 			return SEEN_SEED;
 		return word_is(word, "setseed") ? TRACE_SEED : 0;
@@ -360,6 +402,9 @@ unsigned sqlscan_traces(const uint8_t *text, size_t len)
 	if ((others & SEEN_DEFAULT) && (traces & TRACE_SETTINGS))
 		traces |= TRACE_RESETS;
 	others &= TRACE_ALL;
+	if ((traces & SEEN_PREPARE) && others) /* EXECUTE will not betray it */
+		others |= TRACE_UNKNOWN;
+	traces &= TRACE_ALL | TRACE_RESETS | TRACE_IF_HELD;
 	return others ? (traces | others) & ~TRACE_IF_HELD : traces;
 }
 

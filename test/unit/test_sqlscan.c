@@ -77,6 +77,13 @@ static void what_leaves_something_is_seen(void **state)
 		{"SELECT U&\"s\\0065t_config\"('a', 'b', false)", TRACE_EVERYTHING},
 		{"SELECT set_config('seed', '0.5', false)", TRACE_SETTINGS | TRACE_SEED},
 		{"SET seed = 0.5", TRACE_SEED},
+		{"SELECT set_config('a.' || 'b', 'c', false)", TRACE_SETTINGS | TRACE_UNKNOWN},
+		{"SELECT set_config(name, value, false) FROM t", TRACE_UNKNOWN},
+		{"SELECT \"set_config\" ( E'a\\x2eb', 'c', false)", TRACE_UNKNOWN},
+		{"SELECT set_config(setting_name => 'a.b', new_value => 'c')", TRACE_UNKNOWN},
+		{"SELECT set_config('a''b', 'c', false)", TRACE_UNKNOWN},
+		{"PREPARE s AS SELECT set_config('a.b', 'c', false)", TRACE_UNKNOWN},
+		{"SELECT 1; PREPARE s AS SELECT pg_advisory_lock(1)", TRACE_UNKNOWN},
 		{"SELECT setseed(0.5)", TRACE_SEED},
 		{"SELECT pg_advisory_lock(1)", TRACE_LOCKS},
 		{"SELECT PG_TRY_ADVISORY_LOCK_SHARED(1)", TRACE_LOCKS},
@@ -106,6 +113,20 @@ static void what_leaves_something_is_seen(void **state)
 				rows[i].traces);
 	assert_int_equal(traces_of("SELECT 1; DROP TABLE t") & TRACE_IF_HELD, 0);
 	assert_int_equal(traces_of("DROP TABLE t /* setseed */") & TRACE_IF_HELD, 0);
+}
+
+static void a_variable_that_is_named_is_known(void **state)
+{
+	static const char *const texts[] = {"SELECT set_config('a.b', 'c', false)",
+		"SELECT pg_catalog.set_config ( 'a.b' , 'c', $1)",
+		"SELECT set_config($1, $2, false)", "SELECT set_config($12::text, $2, false)",
+		"SELECT set_config('a.b'::text, $2, false)", "SELECT set_config FROM t",
+		"PREPARE s AS SELECT 1", "DEALLOCATE s"};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(texts); i++)
+		if (traces_of(texts[i]) & TRACE_UNKNOWN)
+			fail_msg("%s: %x", texts[i], traces_of(texts[i]));
 }
 
 /* Whatever stands before and behind it in other statements, a statement leaves what it leaves. */
@@ -158,8 +179,7 @@ static void transactions_are_known_by_their_form(void **state)
 		{"START TRANSACTION READ ONLY", SQLSCAN_BEGIN, "START TRANSACTION READ ONLY"},
 		{"BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE NOT DEFERRABLE", SQLSCAN_BEGIN,
 			"BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE NOT DEFERRABLE"},
-		{"BEGIN deferrable, read only, isolation /**/ level repeatable read",
-			SQLSCAN_BEGIN,
+		{"BEGIN deferrable, read only, isolation /**/ level repeatable read", SQLSCAN_BEGIN,
 			"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY DEFERRABLE"},
 		{"BEGIN ISOLATION LEVEL READ COMMITTED", SQLSCAN_BEGIN,
 			"BEGIN ISOLATION LEVEL READ COMMITTED"},
@@ -237,6 +257,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_everybody_sends_leaves_nothing),
 		cmocka_unit_test(what_leaves_something_is_seen),
+		cmocka_unit_test(a_variable_that_is_named_is_known),
 		cmocka_unit_test(neighbours_hide_nothing),
 		cmocka_unit_test(transactions_are_known_by_their_form),
 		cmocka_unit_test(names_of_variables_are_found),

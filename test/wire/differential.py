@@ -2,7 +2,7 @@
 steps hostile neighbours use every server of a small pool and change whatever a session can change. What the client gets must be
 the same, message by message.
 """
-from wireclient import (SYNC, bind, close_portal, copy_data, copy_fail, describe_portal, execute, message, parse, query)
+from wireclient import (SYNC, bind, close_portal, copy_data, copy_fail, describe_portal, execute, function_call, message, parse, query)
 
 COPY_DONE = message(b"c")
 
@@ -105,6 +105,13 @@ for _name, _sql, _show in (
     script("set_%s_committed" % _name, "BEGIN", _sql, "COMMIT", _show, PLACE)
     script("set_%s_and_reset" % _name, _sql, _show, "RESET ALL", "RESET ROLE", _show, _show)
     script("set_%s_and_discarded" % _name, _sql, _show, "DISCARD ALL", _show, _show)
+script("set_config_name_computed", "SELECT set_config('my.' || 'tenant', 'mine', false)", TENANT, "SELECT 1", TENANT)
+script("set_config_name_from_table", "SELECT set_config(n, 'mine', false) FROM (VALUES ('my.tenant'), ('work_mem')) v(n) WHERE n LIKE 'my%'", TENANT, TENANT)
+script("set_config_prepared", "PREPARE s AS SELECT set_config('my.tenant', $1, false)", "EXECUTE s('mine')", TENANT, "DEALLOCATE s", TENANT, "SHOW timezone", TENANT)
+script("set_config_called", function_call(2078, [b"my.tenant", b"mine", b"false"], (0,), 0), TENANT, function_call(2078, [b"work_mem", b"3MB", b"f"], (0,), 0),
+       "SHOW work_mem", TENANT)
+script("advisory_lock_called", function_call(2880, [b"77"], (0,), 0), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()",
+       function_call(2882, [b"77"], (0,), 0), "SELECT 1")
 script("set_config_parameters", ext("SELECT set_config($1, $2, $3)", "my.tenant", "bound", "false"), TENANT, ext("SELECT set_config($1, $2, false)", "work_mem",
        "6MB"), "SHOW work_mem", TENANT)
 script("set_config_local_parameters", "BEGIN", ext("SELECT set_config($1, $2, true)", "my.tenant", "bound"), TENANT, "COMMIT", "SHOW work_mem")

@@ -91,14 +91,14 @@ def play(script, address, neighbours=None):
 
 
 def readies(step):
-    """How many ReadyForQuery a step gets: one for each Query or Sync outside of COPY, and of what an error skips."""
+    """How many ReadyForQuery a step gets: one for each Query, FunctionCall or Sync outside of COPY, and of what an error skips."""
     kinds, at = [], 0
     while at < len(step):
         kinds.append(step[at:at + 1])
         at += 1 + int.from_bytes(step[at + 1:at + 5], "big")
     if b"d" in kinds or (b"Q" in kinds and b"S" in kinds):
         return 1
-    return kinds.count(b"Q") + kinds.count(b"S")
+    return kinds.count(b"Q") + kinds.count(b"F") + kinds.count(b"S")
 
 
 def written(script, answers, known):
