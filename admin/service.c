@@ -156,6 +156,7 @@ static int worker_open(struct worker *worker, char *why, size_t why_size)
 	core->handlers[LETTER_PLAIN] = pool_plain_arrived;
 	core->handlers[LETTER_ASK] = budget_asked;
 	core->handlers[LETTER_PARCEL] = budget_arrived;
+	core->handlers[LETTER_EVICT] = places_evict_asked;
 	core->handlers[LETTER_ROUND] = round_arrived;
 	core->handlers[LETTER_ANSWER] = client_console_answered;
 	core->handlers[LETTER_CONFIG] = worker_apply;

@@ -108,15 +108,11 @@ static struct tally *show_tally(struct core *core, enum tally_kind kind, const c
 		kind == TALLY_USER ? name : NULL);
 }
 
-static void show_database(struct core *core, const struct gather *gather, struct rows *rows,
-	const char *name, const struct config_pool *first)
+static void show_database(
+	struct core *core, struct rows *rows, const char *name, const struct config_pool *first)
 {
 	const struct tally *tally = show_tally(core, TALLY_DATABASE, name);
-	uint64_t servers = 0;
 
-	for (size_t i = 0; i < gather->pool_count; i++)
-		if (strcmp(core->world->config->pools[i].database, name) == 0)
-			servers += gather->pools[i].servers_total;
 	rows_begin(rows);
 	rows_text(rows, name);
 	rows_text(rows, first ? first->host : NULL);
@@ -130,7 +126,7 @@ static void show_database(struct core *core, const struct gather *gather, struct
 	rows_text(rows, first ? show_mode(first->mode) : NULL);
 	rows_text(rows, NULL);
 	rows_number(rows, first ? first->max_db_connections : 0);
-	rows_number(rows, (int64_t)servers);
+	rows_number(rows, tally_read(&tally->servers));
 	rows_number(rows, first ? first->max_db_client_connections : 0);
 	rows_number(rows, tally_read(&tally->clients));
 	rows_number(rows, atomic_load(&tally->is_paused));
@@ -157,7 +153,7 @@ static void show_databases(struct core *core, const struct gather *gather, struc
 		for (size_t j = 0; !first && j < config->pool_count; j++)
 			if (strcmp(config->pools[j].database, config->database_names[i]) == 0)
 				first = &config->pools[j];
-		show_database(core, gather, rows, config->database_names[i], first);
+		show_database(core, rows, config->database_names[i], first);
 	}
 }
 
@@ -232,16 +228,11 @@ static void show_optional(struct rows *rows, int64_t number)
 		rows_number(rows, number);
 }
 
-static void show_user(struct core *core, const struct gather *gather, struct rows *rows,
-	const struct config_user *user)
+static void show_user(struct core *core, struct rows *rows, const struct config_user *user)
 {
 	const struct config_general *general = &core->world->config->general;
 	const struct tally *tally = show_tally(core, TALLY_USER, user->name);
-	uint64_t servers = 0;
 
-	for (size_t i = 0; i < gather->pool_count; i++)
-		if (strcmp(core->world->config->pools[i].user, user->name) == 0)
-			servers += gather->pools[i].servers_total;
 	rows_begin(rows);
 	rows_text(rows, user->name);
 	show_optional(rows, user->pool_size);
@@ -252,7 +243,7 @@ static void show_user(struct core *core, const struct gather *gather, struct row
 	rows_number(rows,
 		user->max_user_connections == CONFIG_UNSET ? general->max_user_connections
 							   : user->max_user_connections);
-	rows_number(rows, (int64_t)servers);
+	rows_number(rows, tally_read(&tally->servers));
 	rows_number(rows,
 		user->max_user_client_connections == CONFIG_UNSET
 			? general->max_user_client_connections
@@ -282,7 +273,7 @@ static void show_users(struct core *core, const struct gather *gather, struct ro
 	rows_columns(rows, columns, array_len(columns));
 	for (size_t i = 0; gather && i < config->user_count; i++)
 		if (!show_is_repeated(config, i))
-			show_user(core, gather, rows, &config->users[i]);
+			show_user(core, rows, &config->users[i]);
 }
 
 /* ---- lists, memory, cores ---- */

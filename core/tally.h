@@ -24,10 +24,8 @@ enum tally_kind {
 
 struct tally {
 	_Alignas(64) atomic_uint clients;
-	atomic_uint servers; /* TALLY_POOL: those of the reserve */
-	atomic_uint
-		hungry; /* pools of a core that wait for a server and could not have a first one */
-	atomic_uint calls; /* for a server connection to be given up to the hungry */
+	atomic_uint servers; /* connections, from before the connect until they are closed */
+	atomic_uint placeless, hungry, callers, yielding; /* see pool/places.h */
 	atomic_bool is_paused, is_disabled; /* TALLY_DATABASE; is_paused also TALLY_PROCESS: all */
 	enum tally_kind kind;
 	uint64_t hash;

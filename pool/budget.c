@@ -100,6 +100,13 @@ static unsigned budget_spare(const struct pool *pool)
 	return pool->waiter_count > 0 || spare < 0 ? 0 : (unsigned)spare;
 }
 
+static unsigned budget_idle(const struct pool *pool, unsigned spare)
+{
+	unsigned idle = pool->server_count[SERVER_LIST_IDLE];
+
+	return idle < spare ? idle : spare;
+}
+
 /* The core whose client has waited longest, other than this one. -1: none waits. */
 static int budget_neediest(const struct core *core, const struct pool *pool, uint64_t *ret_oldest)
 {
@@ -201,7 +208,22 @@ static void budget_send_permit(struct core *core, struct pool *pool, unsigned to
 
 /* ---- asking ---- */
 
-void budget_ask(struct core *core, struct pool *pool, unsigned wanted)
+/* What a core lets us see that it could give. */
+static uint32_t budget_seen(const struct budget_line *line, bool connected_only)
+{
+	return atomic_load_explicit(
+		connected_only ? &line->idle : &line->spare, memory_order_relaxed);
+}
+
+bool budget_has_idle(const struct core *core, const struct pool *pool)
+{
+	for (unsigned i = 0; i < pool->budget->core_count; i++)
+		if (i != core->index && budget_seen(&pool->budget->lines[i], true) > 0)
+			return true;
+	return false;
+}
+
+void budget_ask(struct core *core, struct pool *pool, unsigned wanted, bool connected_only)
 {
 	struct letter letter = {.kind = LETTER_ASK, .number = pool->id};
 	uint32_t most = 0;
@@ -210,8 +232,7 @@ void budget_ask(struct core *core, struct pool *pool, unsigned wanted)
 	if (pool->is_asking || core->world->worker_count == 1)
 		return;
 	for (unsigned i = 0; i < pool->budget->core_count; i++) {
-		uint32_t spare =
-			atomic_load_explicit(&pool->budget->lines[i].spare, memory_order_relaxed);
+		uint32_t spare = budget_seen(&pool->budget->lines[i], connected_only);
 
 		if (i == core->index || spare <= most)
 			continue;
@@ -221,7 +242,7 @@ void budget_ask(struct core *core, struct pool *pool, unsigned wanted)
 	if (richest < 0)
 		return; /* whoever gets something to spare sees that we wait */
 	CHECK(wanted > 0);
-	letter.a = (void *)(uintptr_t)wanted;
+	letter.a = (void *)(connected_only ? -(intptr_t)wanted : (intptr_t)wanted);
 	if (mailbox_send(core, (unsigned)richest, &letter) == 0)
 		pool->is_asking = true;
 	else
@@ -231,7 +252,8 @@ void budget_ask(struct core *core, struct pool *pool, unsigned wanted)
 void budget_asked(struct core *core, const struct letter *letter)
 {
 	struct pool *pool = pools_find(core, letter->number);
-	unsigned wanted = (unsigned)(uintptr_t)letter->a, given = 0, spare;
+	intptr_t asked = (intptr_t)letter->a;
+	unsigned wanted = (unsigned)(asked < 0 ? -asked : asked), given = 0, spare;
 	struct budget_parcel *parcel;
 
 	if (!pool) { /* this core has not seen that configuration yet, or no longer has it */
@@ -251,6 +273,8 @@ void budget_asked(struct core *core, const struct letter *letter)
 		wanted = UINT16_MAX;
 	while (given < wanted && server_move_idle(core, pool, letter->from, true))
 		given++;
+	if (asked < 0)
+		wanted = given;
 	parcel = budget_pack(pool, letter->from, wanted - given);
 	parcel->coming = (uint16_t)given;
 	parcel->is_answer = true;
@@ -266,7 +290,7 @@ void budget_arrived(struct core *core, const struct letter *letter)
 
 	if (!pool) { /* it was removed from the configuration: nobody needs its permits any more */
 		if (parcel->server)
-			server_move_drop(parcel->server);
+			server_move_drop(core, parcel->server);
 		free(parcel);
 		return;
 	}
@@ -306,35 +330,46 @@ static void budget_offer(struct core *core, struct pool *pool)
 		return;
 	}
 	/* one is on its way to that client from here on */
-	pool->offered_ns = oldest_ns;
-	if (!server_move_idle(core, pool, (unsigned)to, false))
-		budget_send_permit(core, pool, (unsigned)to);
+	if (server_move_idle(core, pool, (unsigned)to, false)) {
+		pool->offered_ns = oldest_ns;
+		return;
+	}
+	if (!pool->is_limited) /* else the permit may be of no use to it */
+		pool->offered_ns = oldest_ns;
+	budget_send_permit(core, pool, (unsigned)to);
 }
 
 void budget_publish(struct core *core, struct pool *pool)
 {
 	struct budget_line *line = &pool->budget->lines[core->index];
 	uint64_t oldest_ns, oldest_before;
-	uint32_t spare, spare_before;
+	uint32_t spare, spare_before, idle, idle_before;
 
 	if (core->world->worker_count == 1)
 		return;
 	oldest_ns = budget_oldest_ns(pool);
 	spare = budget_spare(pool);
+	idle = budget_idle(pool, spare);
 	oldest_before = atomic_load_explicit(&line->oldest_ns, memory_order_relaxed);
 	spare_before = atomic_load_explicit(&line->spare, memory_order_relaxed);
+	idle_before = atomic_load_explicit(&line->idle, memory_order_relaxed);
 	if (oldest_ns != oldest_before)
 		atomic_store_explicit(&line->oldest_ns, oldest_ns, memory_order_relaxed);
 	if (spare != spare_before)
 		atomic_store_explicit(&line->spare, spare, memory_order_relaxed);
+	if (idle != idle_before)
+		atomic_store_explicit(&line->idle, idle, memory_order_relaxed);
 	if (likely((oldest_ns == BUDGET_NOBODY || oldest_before != BUDGET_NOBODY) &&
-		    (spare == 0 || spare_before > 0)))
-		return;
+		    (spare == 0 || spare_before > 0) &&
+		    (!pool->is_limited || idle == 0 || idle_before > 0 || places_left(pool))))
+		return; /* a permit that was spare already is of no use to who has no place */
 	/* Either side of a meeting: see the header. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (spare > 0) {
 		budget_offer(core, pool);
-		atomic_store_explicit(&line->spare, budget_spare(pool), memory_order_relaxed);
+		spare = budget_spare(pool);
+		atomic_store_explicit(&line->spare, spare, memory_order_relaxed);
+		atomic_store_explicit(&line->idle, budget_idle(pool, spare), memory_order_relaxed);
 	}
 }
 

@@ -35,6 +35,7 @@ struct budget_line {
 	_Alignas(64) _Atomic uint64_t
 		oldest_ns;      /* since when its oldest client waits, or BUDGET_* */
 	_Atomic uint32_t spare; /* servers and permits that it could give */
+	_Atomic uint32_t idle;  /* servers among them */
 };
 
 /* Instead of a time. A number below BUDGET_DEBT_MAX: it owes that many permits, because pool_size was lowered. */
@@ -79,8 +80,12 @@ int budget_share(unsigned core, unsigned core_count, int64_t whole);
  * permits has changed. Thread: the pool's core, as all below. */
 void budget_publish(struct core *core, struct pool *pool);
 
-/* Asks for `wanted` more servers, if anybody has some to spare and no other request is under way. */
-void budget_ask(struct core *core, struct pool *pool, unsigned wanted);
+/* Asks for `wanted` more servers, if anybody has some to spare and no other request is under way; or only for such as are
+ * connected, because this core could not connect one. */
+void budget_ask(struct core *core, struct pool *pool, unsigned wanted, bool connected_only);
+
+/* Whether another core lets us see that it has a server to give. */
+bool budget_has_idle(const struct core *core, const struct pool *pool);
 
 /* The core that should get a server which has become free here although clients of this core wait: one of its clients waits much
  * longer. -1: none. */

@@ -58,6 +58,7 @@ void pool_init(struct pool *pool)
 	timer_init(&pool->upkeep, pool_upkeep);
 	timer_init(&pool->ask_again, pool_ask_again);
 	task_init(&pool->dispatch, pool_dispatch);
+	places_init(pool);
 }
 
 /* ---- failing ---- */
@@ -171,6 +172,9 @@ static void pool_waited(struct core *core, struct timer *timer)
 		fault.message = pool->failure_text;
 		fault.detail = "The server was tried again until checkout_timeout was over.";
 	}
+	if (list_linked(&pool->places.link))
+		fault.hint = "max_db_connections or max_user_connections is reached: raise it, "
+			     "or make transactions shorter.";
 	while ((link = list_first(&pool->waiters)) && !pool->is_paused) {
 		struct lease *lease = container_of(link, struct lease, link);
 		uint64_t since_ns =
@@ -272,14 +276,19 @@ static bool pool_open_one(struct core *core, struct pool *pool)
 		pool_server_failed(core, pool, core->now_ns, &fault, false);
 		return false;
 	}
+	if (!timer_is_set(&pool->upkeep))
+		core_timer_set(core, &pool->upkeep, POOL_UPKEEP_MS);
+	if (!places_take(core, pool))
+		return false;
 	if (server_open(core, pool, &pool->addresses[pool->next_address % pool->address_count],
 		    &why) != 0) {
+		struct place place = places_of(pool);
+
+		places_give(core, &place);
 		fault.message = why;
 		pool_server_failed(core, pool, core->now_ns, &fault, false);
 		return false;
 	}
-	if (!timer_is_set(&pool->upkeep))
-		core_timer_set(core, &pool->upkeep, POOL_UPKEEP_MS);
 	return true;
 }
 
@@ -295,6 +304,7 @@ static void pool_grow(struct core *core, struct pool *pool)
 	int total = (int)pool_total(pool), room = pool_room(pool);
 	int on_the_way = (int)(pool->server_count[SERVER_LIST_OPENING] + pool->coming);
 	int wanted = (int)pool->waiter_count - on_the_way;
+	bool is_stuck;
 	uint64_t retry_ns;
 
 	if (core->pools->is_draining || pool->is_removed || pool->is_paused)
@@ -303,10 +313,15 @@ static void pool_grow(struct core *core, struct pool *pool)
 		pool_retire_idle(core, pool);
 	if (wanted < 0)
 		wanted = 0;
+	/* its permits are of no use to it now, but what another core has connected already is */
+	is_stuck = pool->permits > 0 &&
+		(pool->failures > 0 || (pool->is_limited && !places_left(pool)));
 	if (pool->permits < 0)
-		budget_ask(core, pool, (unsigned)-pool->permits);
-	else if (wanted > 0 && wanted > room && (pool->failures == 0 || pool->permits == 0))
-		budget_ask(core, pool, (unsigned)(wanted - (room > 0 ? room : 0)));
+		budget_ask(core, pool, (unsigned)-pool->permits, false);
+	else if (wanted > 0 && is_stuck)
+		budget_ask(core, pool, (unsigned)wanted, true);
+	else if (wanted > 0 && wanted > room)
+		budget_ask(core, pool, (unsigned)(wanted - (room > 0 ? room : 0)), false);
 	if (wanted < pool_least(pool) - total)
 		wanted = pool_least(pool) - total;
 	if (wanted > room)
@@ -349,7 +364,9 @@ static void pool_dispatch(struct core *core, struct task *task)
 			break;
 	}
 	budget_publish(core, pool); /* that clients wait is seen before other cores are asked */
+	places_begin(pool);
 	pool_grow(core, pool);
+	places_end(core, pool);
 	budget_publish(core, pool);
 	link = list_first(&pool->waiters);
 	if (unlikely(pool->is_removed)) {
@@ -484,10 +501,14 @@ void pool_give(struct core *core, struct server *server)
 
 	server->idle_ns = server->used_ns = core->now_ns;
 	server_enter(core, server, SERVER_IDLE);
+	if (pool->is_limited && server->transactions > 0) /* a new one is for who waits for it */
+		server->yielded = places_must_yield(pool);
 	if (unlikely(server->retires || core->pools->is_draining || pool->is_paused ||
-		    core->now_ns >= server->expires_ns || (int)pool_alive(pool) > pool->permits)) {
+		    core->now_ns >= server->expires_ns || (int)pool_alive(pool) > pool->permits ||
+		    server->yielded)) {
 		server_close(core, server,
-			"server_lifetime is over, or its pool is changed, paused or closed");
+			"server_lifetime is over, its pool is changed, paused or closed, or "
+			"others wait for its place");
 		return;
 	}
 	if (waiter) {

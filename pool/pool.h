@@ -19,6 +19,7 @@
 #include "net/resolve.h"
 #include "pool/budget.h"
 #include "pool/lease.h"
+#include "pool/places.h"
 #include "pool/server.h"
 #include "pool/settings.h"
 #include "protocol/secret.h"
@@ -49,6 +50,8 @@ struct pool {
 	struct list servers[SERVER_LIST_COUNT];
 	unsigned server_count[SERVER_LIST_COUNT];
 	struct tally *database_tally, *user_tally, *own_tally; /* what holds over all cores */
+	bool is_limited; /* it has max_db_connections or max_user_connections */
+	struct places places;
 	bool is_paused;      /* the console holds the clients: no server is given out or opened */
 	uint64_t resumed_ns; /* when the last pause ended */
 	struct list waiters; /* of leases, oldest first */
@@ -89,8 +92,9 @@ struct pools {
 	size_t count;
 	struct pool **by_id;
 	uint32_t by_id_mask;
-	struct list removed; /* pools */
-	struct list outbox;  /* of budget_parcel */
+	struct list removed;   /* pools */
+	struct list placeless; /* pools that have waiters and no place for a server (places.h) */
+	struct list outbox;    /* of budget_parcel */
 	struct timer outbox_timer;
 	struct slab servers;
 	struct statements statements;

@@ -18,6 +18,11 @@ static int pools_least(const struct config_pool *config, const struct core *core
 		: budget_share(core->index, core->world->worker_count, config->min_pool_size);
 }
 
+static bool pools_limited(const struct config_pool *config)
+{
+	return config->max_db_connections > 0 || config->max_user_connections > 0;
+}
+
 static struct pool *pools_new(struct core *core, const struct config *config, size_t index)
 {
 	struct pool *pool = calloc(1, sizeof *pool);
@@ -32,6 +37,7 @@ static struct pool *pools_new(struct core *core, const struct config *config, si
 		budget_share(core->index, core->world->worker_count, pool->config->pool_size);
 	pool->min_size = pools_least(pool->config, core);
 	pool_find_tallies(core, pool);
+	pool->is_limited = pools_limited(pool->config);
 	budget_publish(core, pool);
 	if (pool->min_size > 0)
 		pool_wake(core, pool);
@@ -73,6 +79,7 @@ static void pools_change(
 	unsigned cores = core->world->worker_count;
 
 	pool->config = now;
+	pool->is_limited = pools_limited(now);
 	pool->permits += budget_share(core->index, cores, now->pool_size) -
 		budget_share(core->index, cores, before->pool_size);
 	pool->min_size += pools_least(now, core) - pools_least(before, core);
@@ -113,6 +120,8 @@ void pools_free(struct core *core, struct pool *pool)
 	core_timer_stop(core, &pool->waited);
 	core_timer_stop(core, &pool->upkeep);
 	core_timer_stop(core, &pool->ask_again);
+	places_begin(pool);
+	places_end(core, pool);
 	list_remove(&pool->dispatch.link);
 	list_remove(&pool->removed);
 	settings_drop(pool->plain_settings);
@@ -196,6 +205,7 @@ int pools_open(struct core *core, const struct config *config)
 		return ERR_NO_MEMORY;
 	core->pools = pools;
 	list_init(&pools->removed);
+	list_init(&pools->placeless);
 	budget_open(core);
 	statements_init(&pools->statements, core->world->secret);
 	if (slab_init(&pools->servers, sizeof(struct server), LIMIT_SLOTS) != 0)

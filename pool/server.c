@@ -111,6 +111,7 @@ static void server_closed(struct core *core, struct stream *stream)
 {
 	struct server *server = stream->owner;
 	struct pool *pool = server->pool;
+	struct place place = places_of(pool);
 
 	CHECK(server->state == SERVER_CLOSING && !server->lease);
 	core_timer_stop(core, &server->timer);
@@ -121,9 +122,11 @@ static void server_closed(struct core *core, struct stream *stream)
 	prepared_free(&server->prepared, &core->pools->statements);
 	traces_forget(&server->traces);
 	answers_forget(server);
+	place.yielded = server->yielded;
 	if (server->was_moving)
 		budget_send_server(core, pool, server->moves_to, server->is_promised, NULL);
 	slab_free(&core->pools->servers, server);
+	places_give(core, &place);
 	pool_server_gone(core, pool);
 }
 

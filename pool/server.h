@@ -23,6 +23,7 @@ struct lease;
 struct pool;
 struct server_login;
 struct settings;
+struct tally;
 
 enum server_list {
 	SERVER_LIST_OPENING,
@@ -63,19 +64,20 @@ struct server {
 	struct server_login *login; /* LOGIN only */
 	struct timer timer;         /* of the present state */
 	struct server_gather gather;
-	uint32_t left;       /* bytes of the present message still to come */
-	uint8_t state;       /* enum server_state */
-	char status;         /* of its last ReadyForQuery: 'I', 'T', 'E' */
-	uint8_t dirt;        /* enum server_dirt */
-	bool hides_rest;     /* the present message is not for the client */
-	bool is_reset;       /* CLEANING: DISCARD ALL was sent */
-	bool retires;        /* to be closed when it is free */
-	bool is_altered;     /* the present transaction has changed what a statement's text means */
-	bool was_moving;     /* CLOSING: another core waits for its permit */
-	bool is_promised;    /* MOVING: the other core asked for it */
-	unsigned moves_to;   /* MOVING */
-	uint32_t reconnects; /* the pool's when it was opened */
-	uint32_t epoch;      /* the pool's server_epoch when it was opened */
+	uint32_t left;    /* bytes of the present message still to come */
+	uint8_t state;    /* enum server_state */
+	char status;      /* of its last ReadyForQuery: 'I', 'T', 'E' */
+	uint8_t dirt;     /* enum server_dirt */
+	bool hides_rest;  /* the present message is not for the client */
+	bool is_reset;    /* CLEANING: DISCARD ALL was sent */
+	bool retires;     /* to be closed when it is free */
+	bool is_altered;  /* the present transaction has changed what a statement's text means */
+	bool was_moving;  /* CLOSING: another core waits for its permit */
+	bool is_promised; /* MOVING: the other core asked for it */
+	struct tally *yielded; /* CLOSING: in favour of others under that limit (places.h) */
+	unsigned moves_to;     /* MOVING */
+	uint32_t reconnects;   /* the pool's when it was opened */
+	uint32_t epoch;        /* the pool's server_epoch when it was opened */
 	unsigned
 		cancels; /* cancel requests under way to it: it stays with its client until they are done */
 	uint32_t pid;

@@ -9,6 +9,7 @@
 
 struct server_parcel {
 	int fd;
+	struct place place;   /* goes with it */
 	struct params wanted; /* the settings that it has applied */
 	struct server server; /* as it was; what it points to on its old core is not valid */
 };
@@ -43,6 +44,7 @@ void server_move_released(struct core *core, struct stream *stream, int fd)
 	CHECK(server->prepared.log_count == 0);
 	CHECK(!server->traces.held && !server->traces.suspected && !server->traces.names.items);
 	parcel->fd = fd;
+	parcel->place = places_of(pool);
 	parcel->wanted = (struct params){0};
 	params_copy(&parcel->wanted, &server->settings->wanted);
 	settings_drop(server->settings);
@@ -53,7 +55,7 @@ void server_move_released(struct core *core, struct stream *stream, int fd)
 	parcel->server = *server;
 	slab_free(&core->pools->servers, server);
 	if (!is_whole) { /* the beginning of a notice has come, and its end cannot follow to the other core */
-		server_move_drop(parcel);
+		server_move_drop(core, parcel);
 		parcel = NULL;
 	}
 	budget_send_server(core, pool, to, is_promised, parcel);
@@ -68,13 +70,13 @@ void server_move_unpack(struct core *core, struct pool *pool, struct server_parc
 	if (!core->pools->is_draining && parcel->server.epoch == pool->server_epoch)
 		server = slab_alloc(&core->pools->servers);
 	if (!server) {
-		server_move_drop(parcel);
+		server_move_drop(core, parcel);
 		return;
 	}
 	stream = stream_adopt(core, parcel->fd, &server_events, server);
 	if (!stream) {
 		slab_free(&core->pools->servers, server);
-		server_move_drop(parcel);
+		server_move_drop(core, parcel);
 		return;
 	}
 	*server = parcel->server;
@@ -86,9 +88,10 @@ void server_move_unpack(struct core *core, struct pool *pool, struct server_parc
 	server_adopted(core, server);
 }
 
-void server_move_drop(struct server_parcel *parcel)
+void server_move_drop(struct core *core, struct server_parcel *parcel)
 {
 	socket_close(parcel->fd);
+	places_give(core, &parcel->place);
 	params_clear(&parcel->wanted);
 	params_clear(&parcel->server.params);
 	prepared_free(&parcel->server.prepared, NULL);

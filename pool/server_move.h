@@ -23,6 +23,6 @@ void server_move_released(struct core *core, struct stream *stream, int fd);
 void server_move_unpack(struct core *core, struct pool *pool, struct server_parcel *parcel);
 
 /* Nobody wants it: closes the connection. */
-void server_move_drop(struct server_parcel *parcel);
+void server_move_drop(struct core *core, struct server_parcel *parcel);
 
 #endif

@@ -81,7 +81,13 @@ static void plan_pools(struct config *config)
 	static const char *const server_passwords[] = {SIM_SERVER_PASSWORD};
 	struct config_pool *pools = config_alloc(config, run.pool_count * sizeof *pools);
 	struct config_user *users = config_alloc(config, run.pool_count * sizeof *users);
+	int64_t max_db = 0, max_user = 0;
 
+	/* a session may last as long as all the others: then there must be places for all */
+	if (!sim_is_peaceful()) {
+		max_db = sim_percent(30) ? (int64_t)sim_between(1, 6) : 0;
+		max_user = sim_percent(30) ? (int64_t)sim_between(1, 6) : 0;
+	}
 	CHECK(pools && users);
 	for (unsigned i = 0; i < run.pool_count; i++) {
 		const struct sim_pool *pool = &sim_pools[i];
@@ -100,6 +106,8 @@ static void plan_pools(struct config *config)
 			.mode = pool->mode};
 		pools[i].pool_size = (int64_t)sim_between(1, sim_percent(70) ? 4 : 16);
 		pools[i].min_pool_size = sim_percent(50) ? (int64_t)sim_below(3) : 0;
+		pools[i].max_db_connections = max_db;
+		pools[i].max_user_connections = max_user;
 		pools[i].idle_timeout_ms = plan_ms(40, 100, 3000, 60000);
 		pools[i].server_lifetime_ms = plan_ms(30, 500, 5000, 86400000);
 		pools[i].server_lifetime_jitter_ms = plan_ms(30, 1, 400, 0);
@@ -228,6 +236,7 @@ static void worker_open(struct sim_worker *worker)
 	core->handlers[LETTER_PLAIN] = pool_plain_arrived;
 	core->handlers[LETTER_ASK] = budget_asked;
 	core->handlers[LETTER_PARCEL] = budget_arrived;
+	core->handlers[LETTER_EVICT] = places_evict_asked;
 	core->handlers[LETTER_CONFIG] = worker_apply;
 	core->handlers[LETTER_DRAIN] = worker_drain;
 	core->handlers[LETTER_STOP] = worker_ignore;
@@ -375,6 +384,28 @@ static void run_check_budget(void)
 	}
 }
 
+/* Every server connection has its place, and there are no more than allowed. */
+static void run_check_places(void)
+{
+	for (unsigned i = 0; i < run.pool_count; i++) {
+		const struct pool *pool = run.workers[0].core.pools->items[i];
+		const struct config_pool *config = pool->config;
+		unsigned database = tally_read(&pool->database_tally->servers);
+		unsigned user = tally_read(&pool->user_tally->servers);
+		unsigned own = tally_read(&pool->own_tally->servers), servers = 0;
+
+		for (unsigned core = 0; core < run.worker_count; core++)
+			servers += pool_total(run.workers[core].core.pools->items[i]);
+		SIM_CHECK(own >= servers, "pool %u: %u servers, but %u places", i, servers, own);
+		if (run.reloads > 0)
+			continue;
+		SIM_CHECK(config->max_db_connections == 0 || database <= config->max_db_connections,
+			"database %s: %u servers", config->database, database);
+		SIM_CHECK(config->max_user_connections == 0 || user <= config->max_user_connections,
+			"user %s: %u servers", config->user, user);
+	}
+}
+
 /* Other sizes for the same pools, to every core in turn. */
 static void run_reload(void)
 {
@@ -409,6 +440,7 @@ static bool run_step(uint64_t until_ns)
 	if (count > 0) {
 		run_do(choices[sim_below(count)]);
 		run_check_budget();
+		run_check_places();
 		if (sim_now_ns() >= run.reload_ns)
 			run_reload();
 		mailbox_receive(&run.control);
@@ -467,6 +499,18 @@ static void check_idle_pool(const struct pool *pool)
 {
 	SIM_CHECK(pool_room(pool) >= 0, "pool %u has %u servers, but %d permits",
 		pool->config->index, pool_total(pool), pool->permits);
+	SIM_CHECK(!list_linked(&pool->places.link) &&
+			tally_read(&pool->database_tally->placeless) == 0 &&
+			tally_read(&pool->user_tally->placeless) == 0 &&
+			tally_read(&pool->database_tally->hungry) == 0 &&
+			tally_read(&pool->user_tally->hungry) == 0 &&
+			tally_read(&pool->own_tally->hungry) == 0 &&
+			tally_read(&pool->database_tally->callers) == 0 &&
+			tally_read(&pool->user_tally->callers) == 0 &&
+			tally_read(&pool->database_tally->yielding) == 0 &&
+			tally_read(&pool->user_tally->yielding) == 0,
+		"pool %u: somebody waits for a place although nobody waits for a server",
+		pool->config->index);
 	SIM_CHECK(pool->waiter_count == 0 && list_empty(&pool->waiters),
 		"pool %u: %u clients wait that are gone", pool->config->index, pool->waiter_count);
 	SIM_CHECK(pool->client_count == 0, "pool %u counts %u clients that are gone",

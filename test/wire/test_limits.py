@@ -1,9 +1,11 @@
 """The limits that hold over all cores, each with PgBouncer's name and text. Whoever is over one gets an error, nobody else notices."""
+import threading
 import time
 
 import pytest
 
 import crowd
+import harness
 import wireclient
 from console import Console
 from harness import DATABASE, USER, database_row, user_row, wait_until
@@ -121,3 +123,150 @@ def test_limits_are_exact_in_a_rush(pooler, postgres, workers):
             wire.drop()
         wait_until(lambda: Console(one.console()).row("SHOW DATABASES", name=DATABASE)["current_client_connections"] == "0", 3, "an empty house",
                    0.02)
+
+
+# ---- server connections ----------------------------------------------------------------------------------------------
+
+HELD = "SELECT pg_sleep(%s)"
+
+
+def two_databases(pooler, postgres, workers, **general):
+    """Two names for the same database, so that pools share the user, and two users, so that they share a database."""
+    return pooler(databases=[database_row(postgres), database_row(postgres, name=OTHER)], workers=workers, min_pool_size=0,
+                  users=[user_row(USER, None, all_databases=True), user_row("sam", None, all_databases=True)], **general)
+
+
+class Watch:
+    """What the console says of the server connections of all databases and users, again and again while something goes on."""
+
+    def __init__(self, one):
+        self.console = Console(one.console())
+        self.most = {}
+
+    def look(self):
+        for show in ("DATABASES", "USERS"):
+            for row in self.console.ask("SHOW " + show):
+                self.most[row["name"]] = max(self.most.get(row["name"], 0), int(row["current_connections"]))
+        return self.most
+
+
+def run_load(one, groups, seconds, watch=None):
+    """Each client of the groups (a dict of options) asks short queries for so long. Returns how many answers each group got; every
+    one must be right."""
+    wires = [(name, one.connect(**options)) for name, (count, options) in groups.items() for _ in range(count)]
+    done, errors, ends = {name: 0 for name in groups}, [], threading.Event()
+    lock = threading.Lock()
+
+    def work(name, wire):
+        n = 0
+        try:
+            while not ends.is_set():
+                if wire.one("SELECT %d" % n) != str(n):
+                    raise ValueError("a wrong answer")
+                n += 1
+        except Exception as error:  # pylint: disable=broad-except
+            errors.append(error)
+        with lock:
+            done[name] += n
+
+    threads = [threading.Thread(target=work, args=pair) for pair in wires]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if watch:
+            watch.look()
+        time.sleep(0.01)
+    ends.set()
+    for thread in threads:
+        thread.join(30)
+    for _, wire in wires:
+        wire.close()
+    assert not errors, errors[:3]
+    return done
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_servers_of_a_database(pooler, postgres, workers):
+    """Two users share three connections; both get on, and the other database has what it likes."""
+    one = two_databases(pooler, postgres, workers, default_pool_size=6, max_db_connections=3)
+    watch = Watch(one)
+    groups = {"a": (6, {}), "b": (6, {"user": "sam", "password": harness.ROLES["sam"][0]})}
+    done = run_load(one, groups, 2, watch)
+    assert watch.most[DATABASE] == 3, watch.most
+    assert min(done.values()) >= 50, done
+    assert watch.console.row("SHOW DATABASES", name=DATABASE)["max_connections"] == "3"
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_servers_of_a_user(pooler, postgres, workers):
+    one = two_databases(pooler, postgres, workers, default_pool_size=6, max_user_connections=2)
+    watch = Watch(one)
+    done = run_load(one, {"a": (5, {}), "b": (5, {"database": OTHER})}, 2, watch)
+    assert watch.most[USER] == 2, watch.most
+    assert min(done.values()) >= 50, done
+    assert watch.console.row("SHOW USERS", name=USER)["max_user_connections"] == "2"
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_nobody_starves(pooler, postgres, workers):
+    """One place, and one user whose clients never leave it idle."""
+    one = two_databases(pooler, postgres, workers, max_db_connections=1, checkout_timeout=5000)
+    watch = Watch(one)
+    done = run_load(one, {"many": (8, {}), "lonely": (1, {"user": "sam", "password": harness.ROLES["sam"][0]})}, 2, watch)
+    assert watch.most[DATABASE] == 1
+    assert done["lonely"] >= 5 and done["many"] >= 50, done
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_idle_servers_make_room(pooler, postgres, workers):
+    """A pool's idle connections are closed at once for another one's client, whichever core has them."""
+    one = two_databases(pooler, postgres, workers, default_pool_size=8, max_db_connections=4)
+    wires = crowd.all_connected(one, 8)
+    crowd.ask_all(wires, HELD % "0.3")
+    console = Console(one.console())
+    assert console.row("SHOW DATABASES", name=DATABASE)["current_connections"] == "4"
+    sams = crowd.all_connected(one, 4, user="sam", password=harness.ROLES["sam"][0])
+    began = time.monotonic()
+    crowd.ask_all(sams, HELD % "0.3")
+    assert time.monotonic() - began < 2.5
+    rows = {r["user"]: int(r["sv_total"]) for r in console.ask("SHOW POOLS") if r["database"] == DATABASE}
+    assert rows[USER] + rows["sam"] <= 4 and rows["sam"] >= 1, rows
+    assert sum(int(r["evictions"]) for r in console.ask("SHOW CORES")) >= 1
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_checkout_timeout_without_a_place(pooler, postgres, workers):
+    one = two_databases(pooler, postgres, workers, max_db_connections=1, checkout_timeout=400)
+    holder, waiter = one.connect(), one.connect(user="sam", password=harness.ROLES["sam"][0])
+    holder.ask("BEGIN")
+    assert holder.one("SELECT 1") == "1"
+    waiter.send(query("SELECT 1"))
+    began = time.monotonic()
+    fields = [wireclient.error_fields(body) for kind, body in waiter.read_ready(timeout=5) if kind == b"E"]
+    assert fields[0]["M"] == "checkout timeout" and "max_db_connections" in fields[0]["H"]
+    assert time.monotonic() - began > 0.3
+    holder.ask("COMMIT")
+    assert waiter.one("SELECT 1") == "1"
+
+
+def test_a_limit_comes_and_goes_with_a_reload(pooler, postgres):
+    one = two_databases(pooler, postgres, 4, default_pool_size=8)
+    wires = crowd.all_connected(one, 8)
+    crowd.ask_all(wires, HELD % "0.3")
+    console = Console(one.console())
+    assert int(console.row("SHOW DATABASES", name=DATABASE)["current_connections"]) > 3
+    one.general["max_db_connections"] = 3
+    one.write()
+    console.says("RELOAD")
+
+    def comes_down():
+        crowd.ask_all(wires, "SELECT 1")
+        return int(console.row("SHOW DATABASES", name=DATABASE)["current_connections"]) <= 3
+
+    wait_until(comes_down, 5, "fewer connections", 0.02)
+    one.databases[0]["max_db_connections"] = 0
+    one.write()
+    console.says("RELOAD")
+    crowd.ask_all(wires, HELD % "0.3")
+    assert int(console.row("SHOW DATABASES", name=DATABASE)["current_connections"]) > 3
