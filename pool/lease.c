@@ -182,9 +182,8 @@ void lease_release(struct core *core, struct lease *lease)
 	struct server *server = lease_detach(core, lease);
 
 	server->used_ns = core->now_ns;
-	if (unlikely(server->settings->is_hasty))
-		server->traces.held |= TRACE_SETTINGS;
-	if (unlikely(server->dirt || server->traces.held || server->cancels > 0))
+	if (unlikely(server->dirt || server->traces.held || server->settings->is_hasty ||
+		    server->cancels > 0))
 		server_clean(core, server);
 	else
 		pool_give(core, server);

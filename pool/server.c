@@ -318,6 +318,8 @@ void server_clean(struct core *core, struct server *server)
 {
 	server_enter(core, server, SERVER_CLEANING);
 	server->is_reset = false;
+	if (server->settings->is_hasty) /* the next client must not be hit by it */
+		server->traces.held |= TRACE_SETTINGS;
 	core_timer_set(core, &server->timer, core->pools->config->general.rollback_timeout_ms);
 	server_clean_step(core, server);
 }
