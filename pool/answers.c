@@ -17,7 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ANSWERS_PEEK_TAG = FRAME_HEAD + 16, ANSWERS_PEEK_MAX = 64 * 1024 };
+enum {
+	ANSWERS_PEEK_TAG = FRAME_HEAD + 16,
+	ANSWERS_PEEK_MAX = 64 * 1024,
+	ANSWERS_PEEK_SHAPE = 512 * 1024 /* as many columns, or parameters, as PostgreSQL allows */
+};
 
 bool answers_at_border(const struct server *server)
 {
@@ -32,10 +36,22 @@ void answers_forget(struct server *server)
 	server->hides_rest = false;
 }
 
+/* Whether it is a Describe with a record whose answer is due. */
+static bool answers_describes(const struct pending *pending)
+{
+	return pending_head_kind(pending) == PENDING_DESCRIBE &&
+		unlikely(pending_head(pending).flags & PENDING_TRACKED);
+}
+
 /* How many bytes of the frame must be there to decide on it. */
 static uint32_t answers_need(const struct server *server, const struct frame *frame)
 {
 	switch (frame->type) {
+	case SERVER_PARAMETER_DESCRIPTION:
+	case SERVER_ROW_DESCRIPTION:
+		return answers_describes(&server->pending) && frame->bytes <= ANSWERS_PEEK_SHAPE
+			? frame->bytes
+			: FRAME_HEAD;
 	case SERVER_COMMAND_COMPLETE:
 		return frame->bytes < ANSWERS_PEEK_TAG ? frame->bytes : ANSWERS_PEEK_TAG;
 	case SERVER_DATA_ROW:
@@ -299,7 +315,8 @@ static void answers_error(struct core *core, struct server *server, const struct
 	/* If it failed before it read that Sync, one more ReadyForQuery comes than is owed: the cleaning will meet it. */
 	if (unlikely(server->pending.has_swallowed))
 		server->dirt |= SERVER_DIRT_SESSION;
-	answers_statement_error(core, server, &fields);
+	if (likely(!(head.flags & PENDING_HIDDEN)))
+		answers_statement_error(core, server, &fields);
 	answers_failed(core, server, head);
 }
 
@@ -355,6 +372,23 @@ static void answers_pop(struct core *core, struct server *server)
 		answers_send(core, server, parse_complete, sizeof parse_complete);
 }
 
+/* The head is described: by a RowDescription, or by NoData. */
+static void answers_described(struct core *core, struct server *server, const struct frame *frame,
+	const uint8_t *at, size_t len)
+{
+	bool is_tracked = answers_describes(&server->pending);
+
+	pending_pop(&server->pending);
+	if (!is_tracked)
+		return;
+	if (frame->bytes > len)
+		lease_described_unseen(core, server);
+	else if (frame->type == SERVER_NO_DATA)
+		lease_described(core, server, NULL, 0);
+	else
+		lease_described(core, server, at + FRAME_HEAD, len - FRAME_HEAD);
+}
+
 /* Draws the conclusions from a message that may come, except ReadyForQuery. */
 static void answers_note(struct core *core, struct server *server, const struct frame *frame,
 	const uint8_t *at, size_t len)
@@ -372,14 +406,18 @@ static void answers_note(struct core *core, struct server *server, const struct 
 		pending->is_answered = true;
 		answers_command_complete(core, server, at, len);
 		return;
+	case SERVER_PARAMETER_DESCRIPTION:
+		if (answers_describes(pending) && frame->bytes <= len)
+			shape_draft_types(&server->draft, at + FRAME_HEAD, len - FRAME_HEAD);
+		return;
 	case SERVER_ROW_DESCRIPTION:
+	case SERVER_NO_DATA:
 		if (pending_head_kind(pending) == PENDING_DESCRIBE)
-			pending_pop(pending);
+			answers_described(core, server, frame, at, len);
 		return;
 	case SERVER_PARSE_COMPLETE:
 	case SERVER_BIND_COMPLETE:
 	case SERVER_CLOSE_COMPLETE:
-	case SERVER_NO_DATA:
 	case SERVER_PORTAL_SUSPENDED:
 		answers_pop(core, server);
 		return;

@@ -147,6 +147,7 @@ void lease_grant(struct core *core, struct lease *lease, struct server *server)
 	lease->is_fresh = true;
 	lease->is_same = server->user == lease->user;
 	server->user = lease->user;
+	lease->check = LEASE_UNCHECKED;
 	if (lease->keeps)
 		server->dirt |= SERVER_DIRT_SESSION;
 	pool->stats.assignments++;

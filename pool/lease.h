@@ -56,6 +56,15 @@ enum lease_refusal {
 	REFUSAL_NAME_TOO_LONG,       /* of a statement or a portal */
 	REFUSAL_DUPLICATE,           /* the client has prepared names->refused already */
 	REFUSAL_SEQUENCE,            /* lastval or currval on a server that others used */
+	REFUSAL_STALE_PLAN, /* the statement's result is another than the client was told */
+};
+
+/* A statement was parsed anew for a client that knows what its result is: whether it still is that is not answered yet. */
+enum lease_check {
+	LEASE_UNCHECKED,
+	LEASE_CHECK_ALONGSIDE, /* the client's request is under way with it, and does no harm */
+	LEASE_CHECK_FIRST,     /* the client's request waits for the answer */
+	LEASE_CHECK_FAILED,    /* ... and fails */
 };
 
 struct lease {
@@ -74,6 +83,7 @@ struct lease {
 	uint64_t queries, transactions; /* so far */
 	unsigned failed_attempts; /* WAITING: to connect, begun after the wait did; see pool.h */
 	uint8_t state;            /* enum lease_state */
+	uint8_t check;            /* enum lease_check */
 	bool keeps;               /* session mode: the server stays until the client leaves */
 	bool is_mid_request;      /* part of a message of the client has been sent */
 	bool is_blocked;          /* unblocked() is owed */
@@ -139,14 +149,30 @@ void lease_forget(struct lease *lease);
 bool lease_follows(const struct core *core, const struct lease *lease);
 /* What else than its text decides what a statement means. */
 uint64_t lease_context(struct core *core, const struct lease *lease);
-/* Sees to it that the server has the statement, and not from before `since_ns`: if need be, a Parse is sent now. */
-void lease_prepare(
-	struct core *core, struct lease *lease, struct statement *statement, uint64_t since_ns);
-/* Parses the client's unnamed statement again. It must have one. */
-void lease_prepare_unnamed(struct core *core, struct lease *lease);
+
+/* A statement that a client is about to use. */
+struct lease_use {
+	struct statement *statement;
+	struct shape *shape; /* what the client knows of it; NULL: nothing */
+	struct name *name;   /* who is to know it from now on; NULL: nobody */
+	uint64_t since_ns;   /* the server must not have it from before that */
+	bool is_lone; /* the client's message may go before it is known whether the statement is still what it was */
+};
+
+/* Sees to it that the server has the statement: if need be, a Parse is sent now. Returns false if the client's message must not
+ * follow before `check` has changed: then it will be LEASE_UNCHECKED, or LEASE_CHECK_FAILED and the message is to be refused. */
+must_check bool lease_prepare(struct core *core, struct lease *lease, const struct lease_use *use);
+/* The same for the client's unnamed statement, without a name. It must have one. */
+must_check bool lease_prepare_unnamed(struct core *core, struct lease *lease, bool is_lone);
+/* Notes the client's Describe of its unnamed statement, whose answer tells it the shape. */
+void lease_note_description(struct core *core, struct lease *lease);
+/* Lets the client have the answer to the Describe that pgring has sent behind its Parse. Returns false if that is not possible. */
+bool lease_claim_description(struct lease *lease, const struct name *name);
 /* Notes the client's named Parse, whose name is in lease->names already; its unnamed one (the statement's user moves in); its
  * Close. The message is then appended to the server's stream. */
 void lease_note_named(struct core *core, struct lease *lease, struct name *name);
+/* The Parse has been appended: its description is asked for, too. */
+void lease_describe_named(struct core *core, struct lease *lease, struct name *name);
 void lease_note_unnamed(struct core *core, struct lease *lease, struct statement *statement);
 /* The client's unnamed Parse, which is to be sent under the statement's name; unless the server has it, and nothing tells that
  * it is too old: then returns true, and a Close that closes nothing is to be sent in its place. */
@@ -169,6 +195,9 @@ void lease_prepared_done(struct core *core, struct server *server);
 void lease_prepared_failed(
 	struct core *core, struct server *server, bool is_head, unsigned dropped);
 void lease_prepared_lost(struct core *core, struct server *server);
+/* The answer to a Describe with a record has come: the body of a RowDescription, or NULL for NoData; or too long a one. */
+void lease_described(struct core *core, struct server *server, const uint8_t *body, size_t len);
+void lease_described_unseen(struct core *core, struct server *server);
 /* The client, which may have left meanwhile, has deallocated all its statements, and by that those of everybody on this server. */
 void lease_deallocated(struct core *core, struct server *server);
 /* It waits only to try its settings, and that is not needed any more. */

@@ -3,11 +3,18 @@
  * A client's Parse always reaches a server, as on PostgreSQL: it fails where it must, and what it prepares is as new as the
  * catalog. Only its name is another: the statement's key, so that a server has each statement once, whoever prepared it. What a
  * client uses on a server that lacks it, or has it from before the client prepared it, is parsed there first, in the same send.
+ *
+ * It may not be any more what the client was told when it prepared it, because a table has changed: PostgreSQL then answers that a
+ * cached plan must not change its result type. What is parsed anew gets the types of parameters that the client knows, and is
+ * described in the same send. If the result has other columns, the client's Bind fails. As its answer tells that only when the
+ * request has been executed, a request that would have changed something waits for the description; so does one behind which
+ * anything else stands in its batch.
  */
 #include "pool/lease.h"
 
 #include "core/clock.h"
 #include "core/config.h"
+#include "pool/harmless.h"
 #include "pool/pool.h"
 #include "protocol/frame.h"
 
@@ -38,18 +45,54 @@ static void lease_send_close(
 	pending_push(&server->pending, PENDING_CLOSE, PENDING_INJECTED | flags);
 }
 
-/* `name` without a length has no NUL inside: the unnamed statement's is "". */
+/* With the types of parameters that the client knows, if it does. */
 static void lease_send_parse(struct core *core, struct server *server,
-	const struct statement *statement, const char *name)
+	const struct statement *statement, const struct shape *shape, const char *name)
 {
-	size_t len = strlen(name) + 1;
-	uint8_t head[FRAME_HEAD];
+	size_t len = strlen(name) + 1, text_len = strlen((const char *)statement->body) + 1;
+	size_t types = shape ? 2 + 4u * shape->type_count : statement->len - text_len;
+	uint8_t head[FRAME_HEAD], count[2];
 
-	frame_write(head, CLIENT_PARSE, (uint32_t)(len + statement->len));
+	frame_write(head, CLIENT_PARSE, (uint32_t)(len + text_len + types));
 	stream_send(core, server->stream, head, sizeof head);
 	stream_send(core, server->stream, name, len);
-	stream_send(core, server->stream, statement->body, statement->len);
+	stream_send(core, server->stream, statement->body, text_len);
+	if (shape) {
+		count[0] = (uint8_t)(shape->type_count >> 8);
+		count[1] = (uint8_t)shape->type_count;
+		stream_send(core, server->stream, count, sizeof count);
+		stream_send(core, server->stream, shape->types, types - sizeof count);
+	} else {
+		stream_send(core, server->stream, statement->body + text_len, types);
+	}
 	core_count(core, METRIC_prepared_injected);
+}
+
+static void lease_log_description(struct server *server, struct prepared_record *record)
+{
+	struct prepared *prepared = &server->prepared;
+	struct prepared_entry *entry = prepared_find(prepared, record->key);
+
+	record->batch = server->pending.batch;
+	record->described = ++prepared->described;
+	if (entry)
+		entry->described = record->described;
+	prepared_log(prepared, record);
+}
+
+/* Has the statement of that name described, which has just been sent to be parsed. */
+static void lease_send_describe(
+	struct core *core, struct server *server, const char *name, struct prepared_record *record)
+{
+	size_t len = strlen(name) + 1;
+	uint8_t head[FRAME_HEAD + 1];
+
+	frame_write(head, CLIENT_DESCRIBE, (uint32_t)(1 + len));
+	head[FRAME_HEAD] = 'S';
+	stream_send(core, server->stream, head, sizeof head);
+	stream_send(core, server->stream, name, len);
+	pending_push(&server->pending, PENDING_DESCRIBE, PENDING_INJECTED | PENDING_TRACKED);
+	lease_log_description(server, record);
 }
 
 /* Closes what was used least, so that one more has a place. What an error took out of the books may have made them too full. */
@@ -104,6 +147,8 @@ static void lease_note_parse(struct core *core, struct server *server, struct ha
 		lease_make_room(core, server);
 		entry = prepared_add(prepared, key);
 	}
+	entry->shape = 0;
+	entry->described = 0;
 	entry->parsed_ns = core->now_ns;
 	entry->expires_ns = lease_expiry(core);
 	entry->batch = server->pending.batch;
@@ -122,31 +167,73 @@ static bool lease_is_good(struct core *core, const struct server *server,
 		(entry->batch == 0 || entry->batch == server->pending.batch);
 }
 
-void lease_prepare(
-	struct core *core, struct lease *lease, struct statement *statement, uint64_t since_ns)
+/* Whether a request for the statement may be sent before it is known what its result is. What was executed before it in its batch
+ * would be rolled back if it failed; when it fails afterwards, that has been committed. */
+static bool lease_may_go_along(const struct lease_use *use, bool is_first)
 {
-	struct server *server = lease->server;
-	struct prepared_entry *entry = prepared_find(&server->prepared, statement->key);
-	struct prepared_record record = {
-		.op = PREPARED_INJECT, .key = statement->key, .batch = server->pending.batch};
-	char name[STATEMENT_NAME_BYTES];
+	const char *text = (const char *)use->statement->body;
 
-	if (likely(entry && lease_is_good(core, server, entry, since_ns))) {
-		prepared_touch(&server->prepared, entry);
-		return;
-	}
-	lease_note_parse(core, server, statement->key);
-	statement_name(statement->key, name);
-	lease_send_parse(core, server, statement, name);
-	pending_push(&server->pending, PENDING_PARSE, PENDING_INJECTED | PENDING_TRACKED);
-	prepared_log(&server->prepared, &record);
+	return use->is_lone && is_first && harmless_is(use->statement->body, strlen(text));
 }
 
-void lease_prepare_unnamed(struct core *core, struct lease *lease)
+/* Has the client's request fail if the statement that has been sent under that name is not what the client knows. */
+static bool lease_check(struct core *core, struct lease *lease, const struct lease_use *use,
+	const char *name, bool is_first)
 {
-	lease_send_parse(core, lease->server, lease->names->unnamed, "");
+	struct prepared_record record = {
+		.op = PREPARED_DESCRIBE_UNNAMED, .shape = use->shape->hash};
+
+	if (*name)
+		record.key = use->statement->key;
+	lease_send_describe(core, lease->server, name, &record);
+	lease->check =
+		lease_may_go_along(use, is_first) ? LEASE_CHECK_ALONGSIDE : LEASE_CHECK_FIRST;
+	return lease->check == LEASE_CHECK_ALONGSIDE;
+}
+
+bool lease_prepare(struct core *core, struct lease *lease, const struct lease_use *use)
+{
+	struct server *server = lease->server;
+	struct prepared_entry *entry = prepared_find(&server->prepared, use->statement->key);
+	struct prepared_record record = {
+		.op = PREPARED_INJECT, .key = use->statement->key, .batch = server->pending.batch};
+	bool is_first = !server->pending.is_open;
+	char name[STATEMENT_NAME_BYTES];
+
+	if (likely(entry && lease_is_good(core, server, entry, use->since_ns) &&
+		    (!use->shape || use->shape->hash == entry->shape))) {
+		prepared_touch(&server->prepared, entry);
+		return true;
+	}
+	lease_note_parse(core, server, record.key);
+	statement_name(record.key, name);
+	lease_send_parse(core, server, use->statement, use->shape, name);
+	pending_push(&server->pending, PENDING_PARSE, PENDING_INJECTED | PENDING_TRACKED);
+	prepared_log(&server->prepared, &record);
+	if (!use->shape) {
+		if (use->name)
+			lease_describe_named(core, lease, use->name);
+		return true;
+	}
+	if (use->shape->has_rows)
+		return lease_check(core, lease, use, name, is_first);
+	prepared_find(&server->prepared, record.key)->shape = use->shape->hash;
+	return true;
+}
+
+bool lease_prepare_unnamed(struct core *core, struct lease *lease, bool is_lone)
+{
+	struct lease_use use = {.statement = lease->names->unnamed,
+		.shape = lease->names->unnamed_shape,
+		.is_lone = is_lone};
+	bool is_first = !lease->server->pending.is_open;
+
+	lease_send_parse(core, lease->server, use.statement, use.shape, "");
 	pending_push(&lease->server->pending, PENDING_PARSE, PENDING_INJECTED);
 	lease->knows_unnamed = true;
+	if (!use.shape || !use.shape->has_rows)
+		return true;
+	return lease_check(core, lease, &use, "", is_first);
 }
 
 void lease_note_named(struct core *core, struct lease *lease, struct name *name)
@@ -166,17 +253,58 @@ void lease_note_named(struct core *core, struct lease *lease, struct name *name)
 	name->batch = record.batch;
 }
 
+void lease_describe_named(struct core *core, struct lease *lease, struct name *name)
+{
+	struct prepared_record record = {
+		.op = PREPARED_DESCRIBE,
+		.key = name->statement->key,
+		.name_hash = name->hash,
+		.name_serial = name->serial,
+	};
+	char text[STATEMENT_NAME_BYTES];
+
+	statement_name(record.key, text);
+	lease_send_describe(core, lease->server, text, &record);
+}
+
+bool lease_claim_description(struct lease *lease, const struct name *name)
+{
+	struct server *server = lease->server;
+	const unsigned flags = PENDING_INJECTED | PENDING_TRACKED;
+	const struct prepared_record *record;
+
+	if (pending_empty(&server->pending) || server->pending.skipping ||
+		pending_last(&server->pending).kind != PENDING_DESCRIBE ||
+		(pending_last(&server->pending).flags & flags) != flags)
+		return false;
+	if (server->pending.count == 1 && server->draft.has_types)
+		return false; /* half of the answer has come */
+	record = prepared_log_last(&server->prepared);
+	if (record->op != PREPARED_DESCRIBE || record->name_serial != name->serial)
+		return false;
+	pending_reveal_last(&server->pending);
+	return true;
+}
+
+void lease_note_description(struct core *core, struct lease *lease)
+{
+	struct prepared_record record = {
+		.op = PREPARED_DESCRIBE_UNNAMED, .name_serial = lease->names->unnamed_serial};
+
+	lease_note(core, lease, PENDING_DESCRIBE, PENDING_TRACKED);
+	lease_log_description(lease->server, &record);
+}
+
 void lease_note_unnamed(struct core *core, struct lease *lease, struct statement *statement)
 {
 	struct names *names = (names_own(&lease->names), lease->names);
 	struct prepared_record record = {
 		.op = PREPARED_UNNAMED,
-		.statement = names->unnamed,
-		.name_serial = ++names->unnamed_serial,
+		.statement = names_change_unnamed(names, &core->pools->statements, statement),
+		.name_serial = names->unnamed_serial,
 		.batch = lease->server->pending.batch,
 	};
 
-	names->unnamed = statement; /* the one before moved into the record */
 	names->unnamed_batch = record.batch;
 	lease->knows_unnamed = true;
 	lease_note(core, lease, PENDING_PARSE, PENDING_TRACKED);
@@ -192,12 +320,11 @@ bool lease_note_anonymous(struct core *core, struct lease *lease, struct stateme
 		entry && lease_is_good(core, lease->server, entry, lease->pool->stale_ns + 1);
 	struct prepared_record record = {
 		.op = PREPARED_UNNAMED,
-		.statement = names->unnamed,
-		.name_serial = ++names->unnamed_serial,
+		.statement = names_change_unnamed(names, &core->pools->statements, statement),
+		.name_serial = names->unnamed_serial,
 		.batch = lease->server->pending.batch,
 	};
 
-	names->unnamed = statement;
 	names->unnamed_batch = record.batch;
 	if (is_there) {
 		prepared_touch(prepared, entry);
@@ -297,8 +424,85 @@ void lease_prepared_done(struct core *core, struct server *server)
 	case PREPARED_INJECT:
 	case PREPARED_DUPLICATE:
 		return;
+	case PREPARED_DESCRIBE:
+	case PREPARED_DESCRIBE_UNNAMED:
+		break; /* lease_described */
 	}
 	UNREACHABLE();
+}
+
+/* The client hears that its statement is not what it was, and nothing of what the server makes of it; and the server's transaction
+ * fails, as it would have by itself. */
+static void lease_refuse_stale(struct core *core, struct server *server)
+{
+	static const uint8_t sync[] = {CLIENT_SYNC, 0, 0, 0, 4};
+	bool is_synced;
+
+	server->lease->events->refused(core, server->lease, REFUSAL_STALE_PLAN);
+	is_synced = pending_hide(&server->pending);
+	lease_send_failing(core, server, PENDING_PARSE, PENDING_HIDDEN);
+	if (is_synced) {
+		stream_send(core, server->stream, sync, sizeof sync);
+		pending_push(&server->pending, PENDING_SYNC, 0);
+	}
+}
+
+/* What the client knows has been compared with what is. */
+static void lease_checked(struct core *core, struct server *server, bool is_same)
+{
+	struct lease *lease = server->lease;
+	bool is_alongside = lease->check == LEASE_CHECK_ALONGSIDE;
+
+	lease->check = is_same || is_alongside ? LEASE_UNCHECKED : LEASE_CHECK_FAILED;
+	if (is_same)
+		return;
+	server->pool->stale_ns = core->now_ns;
+	lease->knows_unnamed = false; /* if it was that one, it is to be checked each time */
+	if (is_alongside)
+		lease_refuse_stale(core, server);
+}
+
+/* The client has been told what its statement is. */
+static void lease_told(struct server *server, struct shapes *shapes,
+	const struct prepared_record *record, uint64_t hash, bool has_rows)
+{
+	struct name *name = lease_recorded_name(server, record);
+	struct names *names = server->lease->names;
+
+	if (hash == 0)
+		return;
+	if (record->op == PREPARED_DESCRIBE && name && !name->shape)
+		name->shape = shape_share(shapes, hash, has_rows, &server->draft);
+	if (record->op == PREPARED_DESCRIBE_UNNAMED && names->unnamed && !names->unnamed_shape &&
+		names->unnamed_serial == record->name_serial)
+		names->unnamed_shape = shape_share(shapes, hash, has_rows, &server->draft);
+}
+
+static void lease_settle_description(
+	struct core *core, struct server *server, uint64_t hash, bool has_rows)
+{
+	struct prepared_record record = prepared_log_pop(&server->prepared);
+	struct prepared_entry *entry = prepared_find(&server->prepared, record.key);
+
+	if (entry && entry->described == record.described)
+		entry->shape = hash;
+	if (server->lease && record.shape)
+		lease_checked(core, server, hash == record.shape);
+	else if (server->lease)
+		lease_told(server, &core->pools->statements.shapes, &record, hash, has_rows);
+	shape_draft_clear(&server->draft);
+}
+
+void lease_described(struct core *core, struct server *server, const uint8_t *body, size_t len)
+{
+	lease_settle_description(core, server,
+		shape_draft_hash(&server->draft, core->pools->statements.key, body, len),
+		body != NULL);
+}
+
+void lease_described_unseen(struct core *core, struct server *server)
+{
+	lease_settle_description(core, server, 0, true);
 }
 
 static void lease_undo_close(struct lease *lease, struct name *name)
@@ -349,6 +553,12 @@ static void lease_undo(struct core *core, struct server *server, bool is_skipped
 	case PREPARED_UNNAMED:
 		lease_undo_unnamed(core, server->lease, &record, is_skipped);
 		return;
+	case PREPARED_DESCRIBE:
+	case PREPARED_DESCRIBE_UNNAMED:
+		shape_draft_clear(&server->draft);
+		if (server->lease && record.shape)
+			server->lease->check = LEASE_UNCHECKED;
+		return;
 	case PREPARED_INJECT:
 	case PREPARED_EVICT:
 	case PREPARED_DUPLICATE:
@@ -385,7 +595,9 @@ void lease_deallocated(struct core *core, struct server *server)
 		const struct prepared_record *record =
 			&prepared->log[(prepared->log_first + i) & (prepared->log_size - 1)];
 
-		if (record->op == PREPARED_EVICT || (record->key.a == 0 && record->key.b == 0))
+		if (record->op == PREPARED_EVICT || record->op == PREPARED_DESCRIBE ||
+			record->op == PREPARED_DESCRIBE_UNNAMED ||
+			(record->key.a == 0 && record->key.b == 0))
 			continue;
 		if (!prepared_find(prepared, record->key)) {
 			entry = prepared_add(prepared, record->key);

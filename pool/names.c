@@ -90,6 +90,7 @@ struct name *names_add(
 	name = malloc(sizeof *name + len);
 	CHECK(name);
 	name->statement = statement;
+	name->shape = NULL;
 	name->parsed_ns = 0;
 	name->hash = names_hash(text, len);
 	name->serial = ++names->serial;
@@ -165,6 +166,7 @@ void names_bury(struct names *names, struct statements *statements)
 	while ((name = names->removed)) {
 		names->removed = name->next;
 		statement_drop(statements, name->statement);
+		shape_drop(&statements->shapes, name->shape);
 		free(name);
 	}
 }
@@ -178,14 +180,24 @@ void names_replace(struct names *names, struct statements *statements, struct na
 	name->statement = statement;
 }
 
+struct statement *names_change_unnamed(
+	struct names *names, struct statements *statements, struct statement *statement)
+{
+	struct statement *before = names->unnamed;
+
+	shape_drop(&statements->shapes, names->unnamed_shape);
+	names->unnamed_shape = NULL;
+	names->unnamed = statement;
+	names->unnamed_serial++;
+	return before;
+}
+
 void names_set_unnamed(
 	struct names *names, struct statements *statements, struct statement *statement)
 {
 	if (!statement && !names->unnamed)
 		return;
-	statement_drop(statements, names->unnamed);
-	names->unnamed = statement;
-	names->unnamed_serial++;
+	statement_drop(statements, names_change_unnamed(names, statements, statement));
 }
 
 void names_clear_before(struct names *names, uint32_t serial)

@@ -13,7 +13,8 @@ enum { NAME_BYTES = 63 }; /* PostgreSQL tells names apart by that many bytes */
 struct name {
 	struct name *next;
 	struct statement *statement;
-	uint64_t parsed_ns; /* when the client prepared it */
+	struct shape *shape; /* what the client was told when it prepared it; NULL: not known yet */
+	uint64_t parsed_ns;  /* when the client prepared it */
 	uint32_t hash, serial;
 	uint32_t
 		batch; /* the pending queue's, in which its Parse or Close was sent; 0 once that is answered */
@@ -29,10 +30,11 @@ struct names {
 	uint32_t serial; /* of the name that was added last */
 	uint64_t bytes;  /* of the statements, and the names */
 	struct statement *unnamed;
-	uint32_t unnamed_serial;    /* counts its changes */
-	uint32_t unnamed_batch;     /* as a name's */
-	struct name *removed;       /* kept for the texts of errors, while answers are due */
-	const struct name *refused; /* during refused() */
+	struct shape *unnamed_shape; /* what the client was told of it; NULL: nothing */
+	uint32_t unnamed_serial;     /* counts its changes */
+	uint32_t unnamed_batch;      /* as a name's */
+	struct name *removed;        /* kept for the texts of errors, while answers are due */
+	const struct name *refused;  /* during refused() */
 };
 
 /* What a client has that has prepared nothing: shared by all of them, and never written. */
@@ -61,6 +63,9 @@ void names_bury(struct names *names, struct statements *statements);
 /* Another statement under the same name. The statement's user moves in. */
 void names_replace(struct names *names, struct statements *statements, struct name *name,
 	struct statement *statement);
+/* The client has sent another unnamed statement, or none; the one before is returned, and so is its user. */
+struct statement *names_change_unnamed(
+	struct names *names, struct statements *statements, struct statement *statement);
 void names_set_unnamed(
 	struct names *names, struct statements *statements, struct statement *statement);
 /* Forgets those that were added before the one with that serial number. */

@@ -90,6 +90,25 @@ unsigned pending_error(struct pending *pending)
 	return tracked;
 }
 
+bool pending_hide(struct pending *pending)
+{
+	bool has_sync = false;
+
+	for (uint32_t i = 0; i < pending->count; i++) {
+		struct pending_entry *entry = pending_at(pending, i);
+
+		entry->flags |= PENDING_HIDDEN;
+		has_sync |= entry->kind == PENDING_SYNC;
+	}
+	return has_sync;
+}
+
+void pending_reveal_last(struct pending *pending)
+{
+	CHECK(pending->count > 0);
+	pending_at(pending, pending->count - 1)->flags &= (uint16_t)~PENDING_INJECTED;
+}
+
 /* Takes out entry `i`, counted from the head. */
 static void pending_remove(struct pending *pending, uint32_t i)
 {

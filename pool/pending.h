@@ -87,6 +87,13 @@ static inline enum pending_kind pending_head_kind(const struct pending *pending)
 	return pending->count > 0 ? (enum pending_kind)pending_head(pending).kind : PENDING_NOTHING;
 }
 
+/* The entry whose answer comes last. The queue must not be empty. */
+static inline struct pending_entry pending_last(const struct pending *pending)
+{
+	CHECK(pending->count > 0);
+	return pending->entries[(pending->first + pending->count - 1) & (LIMIT_PENDING - 1)];
+}
+
 /* Notes a message that is being sent. */
 void pending_push(struct pending *pending, enum pending_kind kind, unsigned flags);
 
@@ -98,6 +105,12 @@ void pending_pop(struct pending *pending);
 
 /* An ErrorResponse for the head: what the server will skip is dropped. Returns how many of what was dropped are tracked. */
 unsigned pending_error(struct pending *pending);
+
+/* Nobody is to hear the answers that are still owed. Returns whether one of them is a Sync's. */
+bool pending_hide(struct pending *pending);
+
+/* The client is to hear the answer that comes last: it had been injected. */
+void pending_reveal_last(struct pending *pending);
 
 /* CommandComplete: a copy, if there was one, is over. */
 void pending_copied(struct pending *pending);

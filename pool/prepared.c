@@ -190,6 +190,13 @@ const struct prepared_record *prepared_log_head(const struct prepared *prepared)
 	return &prepared->log[prepared->log_first & (prepared->log_size - 1)];
 }
 
+const struct prepared_record *prepared_log_last(const struct prepared *prepared)
+{
+	CHECK(prepared->log_count > 0);
+	return &prepared->log[(prepared->log_first + prepared->log_count - 1) &
+		(prepared->log_size - 1)];
+}
+
 struct prepared_record prepared_log_pop(struct prepared *prepared)
 {
 	CHECK(prepared->log_count > 0);

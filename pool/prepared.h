@@ -23,6 +23,8 @@ struct prepared_entry {
 	/* When it was sent to be parsed. 0: it may be there, and may be old: it is closed and parsed anew before it is used. */
 	uint64_t parsed_ns;
 	uint64_t expires_ns;
+	uint64_t shape;     /* hash of the plan's; 0: not known */
+	uint32_t described; /* the record of the Describe that tells it */
 	uint32_t
 		batch; /* the pending queue's, in which its Parse or Close was sent; 0 once that is answered */
 	uint32_t next;         /* with the same place; or the next free one */
@@ -32,18 +34,24 @@ struct prepared_entry {
 };
 
 enum prepared_op {
-	PREPARED_PARSE,    /* the client's named Parse */
-	PREPARED_INJECT,   /* a Parse that pgring put before the client's message */
-	PREPARED_EVICT,    /* a Close of what was used least */
-	PREPARED_CLOSE,    /* the client's Close */
-	PREPARED_UNNAMED,  /* the client's unnamed Parse */
-	PREPARED_DUPLICATE /* a Parse that is refused because the client has the name */
+	PREPARED_PARSE,            /* the client's named Parse */
+	PREPARED_INJECT,           /* a Parse that pgring put before the client's message */
+	PREPARED_EVICT,            /* a Close of what was used least */
+	PREPARED_CLOSE,            /* the client's Close */
+	PREPARED_UNNAMED,          /* the client's unnamed Parse */
+	PREPARED_DUPLICATE,        /* a Parse that is refused because the client has the name */
+	PREPARED_DESCRIBE,         /* a Describe of a statement whose answer is looked at */
+	PREPARED_DESCRIBE_UNNAMED, /* ... which has no name for the client */
 };
 
 struct prepared_record {
-	struct hash key; /* PARSE, INJECT, EVICT; UNNAMED if it is parsed under that name */
-	struct statement *statement;     /* UNNAMED: the one before; the record is a user of it */
-	uint32_t name_hash, name_serial; /* PARSE, CLOSE, DUPLICATE: which name of the client */
+	struct hash
+		key; /* PARSE, INJECT, EVICT; UNNAMED, DESCRIBE if it has that name on the server */
+	struct statement *statement; /* UNNAMED: the one before; the record is a user of it */
+	uint64_t shape; /* DESCRIBE: what the client was told, and must find; 0: it is told now */
+	uint32_t name_hash,
+		name_serial; /* PARSE, CLOSE, DUPLICATE, DESCRIBE: which name of the client */
+	uint32_t described;  /* DESCRIBE: its number */
 	uint32_t batch;
 	uint8_t op; /* enum prepared_op */
 };
@@ -55,7 +63,8 @@ struct prepared {
 	uint32_t count; /* LISTED */
 	uint32_t free;  /* the first free slot */
 	uint32_t newest, oldest;
-	uint32_t altered; /* entries with is_altered */
+	uint32_t altered;   /* entries with is_altered */
+	uint32_t described; /* the number of the last Describe */
 	struct prepared_record *log;
 	uint32_t log_size, log_first, log_count;
 };
@@ -75,6 +84,8 @@ struct prepared_entry *prepared_oldest(const struct prepared *prepared);
 void prepared_doubt_altered(struct prepared *prepared);
 
 void prepared_log(struct prepared *prepared, const struct prepared_record *record);
+/* The record that was added last. There must be one. */
+const struct prepared_record *prepared_log_last(const struct prepared *prepared);
 /* The record whose answer comes next. There must be one. */
 const struct prepared_record *prepared_log_head(const struct prepared *prepared);
 struct prepared_record prepared_log_pop(struct prepared *prepared);

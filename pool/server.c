@@ -121,6 +121,7 @@ static void server_closed(struct core *core, struct stream *stream)
 	params_clear(&server->params);
 	prepared_free(&server->prepared, &core->pools->statements);
 	traces_forget(&server->traces);
+	shape_draft_clear(&server->draft);
 	answers_forget(server);
 	place.yielded = server->yielded;
 	if (server->was_moving)

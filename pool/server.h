@@ -61,6 +61,7 @@ struct server {
 	struct pending pending;
 	struct prepared prepared;   /* the statements it has */
 	struct traces traces;       /* what its client leaves on it */
+	struct shape_draft draft;   /* of the description that is coming in */
 	struct server_login *login; /* LOGIN only */
 	struct timer timer;         /* of the present state */
 	struct server_gather gather;

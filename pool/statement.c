@@ -50,6 +50,7 @@ void statements_free(struct statements *statements)
 	while ((first = list_first(&statements->unused)))
 		statement_free(statements, container_of(first, struct statement, unused));
 	CHECK(statements->count == 0);
+	shapes_free(&statements->shapes);
 	free(statements->places);
 	free(statements->scratch);
 	memset(statements, 0, sizeof *statements);
@@ -198,7 +199,8 @@ bool statement_name_find(const char *text, struct hash *ret_key)
 uint64_t statements_bytes(const struct statements *statements)
 {
 	return statements->bytes + statements->count * sizeof(struct statement) +
-		statements->place_count * sizeof *statements->places + statements->scratch_size;
+		statements->place_count * sizeof *statements->places + statements->scratch_size +
+		shapes_bytes(&statements->shapes);
 }
 
 uint8_t *statements_scratch(struct statements *statements, size_t len)

@@ -10,6 +10,7 @@
 
 #include "core/hash.h"
 #include "core/list.h"
+#include "pool/shape.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,7 +38,8 @@ struct statements {
 	struct list unused;
 	uint32_t unused_count;
 	uint64_t unused_bytes;
-	uint8_t *scratch; /* for a message that came in pieces */
+	struct shapes shapes; /* what clients know of them */
+	uint8_t *scratch;     /* for a message that came in pieces */
 	size_t scratch_size;
 };
 

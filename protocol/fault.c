@@ -72,6 +72,8 @@ size_t fault_write(uint8_t *buf, size_t cap, char type, const struct fault *faul
 		whole = write_rest(&w, 'D', fault->detail);
 	if (whole && fault->hint != NULL)
 		whole = write_rest(&w, 'H', fault->hint);
+	if (whole && fault->routine != NULL)
+		(void)write_rest(&w, 'R', fault->routine);
 	writer_u8(&w, 0);
 	writer_finish(&w);
 	CHECK(!w.overflow);

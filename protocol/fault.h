@@ -18,6 +18,7 @@ struct fault {
 	const char *message;
 	const char *detail;
 	const char *hint;
+	const char *routine; /* of PostgreSQL's, which some drivers look at; short. NULL: none */
 };
 
 /* What a server said. All strings are borrowed from the body; absent fields are NULL, except the first three, which then
@@ -46,9 +47,9 @@ struct fault_fields {
 /* The least buffer in which every fault has a valid message. */
 #define FAULT_BYTES_MIN 64
 
-/* Composes a whole message, type byte and length included, with the fields S, V, C, M, D, H.
+/* Composes a whole message, type byte and length included, with the fields S, V, C, M, D, H, R.
  * `type` is 'E' or 'N'. `cap` is at least FAULT_BYTES_MIN. Never fails: what does not fit is cut, at the border of a UTF-8
- * character: first the hint, then the detail, then the message; a malformed SQLSTATE becomes XX000.
+ * character: first the routine, then the hint, then the detail, then the message; a malformed SQLSTATE becomes XX000.
  * Returns the bytes written. */
 size_t fault_write(uint8_t *buf, size_t cap, char type, const struct fault *fault);
 

@@ -158,6 +158,10 @@ static void news_refused(struct core *core, struct lease *lease, unsigned refusa
 			snprintf(text, sizeof text, "prepared statement \"%.*s\" already exists",
 				lease->names->refused->len, lease->names->refused->text);
 		break;
+	case REFUSAL_STALE_PLAN:
+		fault.message = "cached plan must not change result type";
+		fault.routine = "RevalidateCachedQuery"; /* that is how drivers know it */
+		break;
 	case REFUSAL_TRANSACTION_CONTROL:
 		fault.sqlstate = SQLSTATE_SYSTEM_ERROR;
 		fault.message =

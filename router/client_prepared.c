@@ -115,7 +115,9 @@ static bool prepared_takes_unnamed(
 		return false;
 	if (message->frame.type == CLIENT_PARSE)
 		return true;
-	return lease->names->unnamed && (!lease->knows_unnamed || prepared_is_anonymous(core));
+	return lease->names->unnamed &&
+		(!lease->knows_unnamed || prepared_is_anonymous(core) ||
+			message->frame.type == CLIENT_DESCRIBE);
 }
 
 bool client_prepared_takes(
@@ -317,7 +319,10 @@ static size_t prepared_parse_named(struct core *core, struct client *client,
 	names_own(&lease->names);
 	name = names_add(lease->names, (const char *)parts->name, parts->name_len, statement);
 	lease_note_named(core, lease, name);
-	return prepared_send_named(core, client, message, parts, statement);
+	(void)prepared_send_named(core, client, message, parts, statement);
+	stream_send(core, lease->server->stream, parts->rest, (size_t)(parts->end - parts->rest));
+	lease_describe_named(core, lease, name);
+	return message->frame.bytes;
 }
 
 static enum pending_kind prepared_kind(const struct client_request *message)
@@ -325,22 +330,55 @@ static enum pending_kind prepared_kind(const struct client_request *message)
 	return message->frame.type == CLIENT_BIND ? PENDING_BIND : PENDING_DESCRIBE;
 }
 
+/* Whether the message is all there, and binds the unnamed portal: then it is known what else concerns it. */
+static bool prepared_is_lone(const struct client_request *message)
+{
+	return message->frame.type == CLIENT_BIND && message->body[0] == '\0' &&
+		message->frame.bytes == FRAME_HEAD + message->body_len;
+}
+
+bool client_prepared_may_follow(const struct lease *lease, const struct client_request *message)
+{
+	const uint8_t *body = message->body;
+
+	if (lease->check != LEASE_CHECK_ALONGSIDE || !lease->server->pending.is_open)
+		return false;
+	switch (message->frame.type) {
+	case CLIENT_EXECUTE:
+		return message->body_len >= 1 && body[0] == '\0';
+	case CLIENT_DESCRIBE:
+		return message->body_len >= 2 && body[0] == 'P' && body[1] == '\0';
+	case CLIENT_SYNC:
+		return true;
+	}
+	return false;
+}
+
 /* Bind and Describe. */
-static size_t prepared_use(struct core *core, struct client *client,
-	const struct client_request *message, const struct prepared_parts *parts)
+static bool prepared_use(struct core *core, struct client *client,
+	const struct client_request *message, const struct prepared_parts *parts, size_t *ret_dealt)
 {
 	struct lease *lease = &client->lease;
 	struct name *name = names_find(lease->names, (const char *)parts->name, parts->name_len);
-	struct statement *statement;
+	struct lease_use use = {.name = name, .is_lone = prepared_is_lone(message)};
 
 	if (unlikely(!name)) {
 		lease_note(core, lease, prepared_kind(message), 0);
-		return prepared_send_unknown(core, client, message, parts);
+		*ret_dealt = prepared_send_unknown(core, client, message, parts);
+		return true;
 	}
-	statement = prepared_current(core, client, name);
-	lease_prepare(core, lease, statement, name->parsed_ns);
+	if (message->frame.type == CLIENT_DESCRIBE && lease_claim_description(lease, name)) {
+		*ret_dealt = message->frame.bytes;
+		return true;
+	}
+	use.statement = prepared_current(core, client, name);
+	use.shape = name->shape;
+	use.since_ns = name->parsed_ns;
+	if (!lease_prepare(core, lease, &use))
+		return false;
 	lease_note(core, lease, prepared_kind(message), 0);
-	return prepared_send_named(core, client, message, parts, statement);
+	*ret_dealt = prepared_send_named(core, client, message, parts, use.statement);
+	return true;
 }
 
 static size_t prepared_close(struct core *core, struct client *client,
@@ -439,44 +477,69 @@ static size_t prepared_parse_unnamed(struct core *core, struct client *client,
 	return message->frame.bytes;
 }
 
-static size_t prepared_use_unnamed(struct core *core, struct client *client,
-	const struct client_request *message, const struct prepared_parts *parts)
+/* The client's own Describe tells it what the statement is, if it does not know yet. */
+static void prepared_note_use(
+	struct core *core, struct lease *lease, const struct client_request *message)
+{
+	if (message->frame.type == CLIENT_DESCRIBE && !lease->names->unnamed_shape)
+		lease_note_description(core, lease);
+	else
+		lease_note(core, lease, prepared_kind(message), 0);
+}
+
+static bool prepared_use_unnamed(struct core *core, struct client *client,
+	const struct client_request *message, const struct prepared_parts *parts, size_t *ret_dealt)
 {
 	struct lease *lease = &client->lease;
 	struct names *names = lease->names;
 
 	if (prepared_is_anonymous(core)) {
-		struct statement *statement = names->unnamed;
+		struct lease_use use = {.statement = names->unnamed,
+			.shape = names->unnamed_shape,
+			.since_ns = lease->pool->stale_ns + 1,
+			.is_lone = prepared_is_lone(message)};
 
-		lease_prepare(core, lease, statement, lease->pool->stale_ns + 1);
-		lease_note(core, lease, prepared_kind(message), 0);
-		return prepared_send_named(core, client, message, parts, statement);
+		if (!lease_prepare(core, lease, &use))
+			return false;
+		prepared_note_use(core, lease, message);
+		*ret_dealt = prepared_send_named(core, client, message, parts, use.statement);
+		return true;
 	}
-	lease_prepare_unnamed(core, lease);
-	lease_note(core, lease, prepared_kind(message), 0);
-	return 0;
+	if (!lease->knows_unnamed && !lease_prepare_unnamed(core, lease, prepared_is_lone(message)))
+		return false;
+	prepared_note_use(core, lease, message);
+	*ret_dealt = 0;
+	return true;
 }
 
-size_t client_prepared_send(
-	struct core *core, struct client *client, const struct client_request *message)
+bool client_prepared_send(struct core *core, struct client *client,
+	const struct client_request *message, size_t *ret_dealt)
 {
 	struct prepared_parts parts;
 	struct sqlname name;
 
-	if (message->frame.type == CLIENT_QUERY && prepared_deallocates(client, message, &name))
-		return prepared_deallocate(core, client, message, &name);
-	if (unlikely(!prepared_take_apart(message, &parts)))
-		return prepared_refuse(core, client, message, REFUSAL_NAME_TOO_LONG);
+	if (message->frame.type == CLIENT_QUERY && prepared_deallocates(client, message, &name)) {
+		*ret_dealt = prepared_deallocate(core, client, message, &name);
+		return true;
+	}
+	if (unlikely(!prepared_take_apart(message, &parts))) {
+		*ret_dealt = prepared_refuse(core, client, message, REFUSAL_NAME_TOO_LONG);
+		return true;
+	}
 	switch (message->frame.type) {
 	case CLIENT_PARSE:
-		return parts.name_len > 0 ? prepared_parse_named(core, client, message, &parts)
-					  : prepared_parse_unnamed(core, client, message, &parts);
+		*ret_dealt = parts.name_len > 0
+			? prepared_parse_named(core, client, message, &parts)
+			: prepared_parse_unnamed(core, client, message, &parts);
+		return true;
 	case CLIENT_BIND:
 	case CLIENT_DESCRIBE:
-		return parts.name_len > 0 ? prepared_use(core, client, message, &parts)
-					  : prepared_use_unnamed(core, client, message, &parts);
+		return parts.name_len > 0
+			? prepared_use(core, client, message, &parts, ret_dealt)
+			: prepared_use_unnamed(core, client, message, &parts, ret_dealt);
 	case CLIENT_CLOSE:
-		return prepared_close(core, client, message, &parts);
+		*ret_dealt = prepared_close(core, client, message, &parts);
+		return true;
 	}
 	UNREACHABLE();
 }

@@ -30,9 +30,13 @@ void client_prepared_note(
 	struct core *core, struct client *client, const struct client_request *message);
 
 /* Sends the beginning of the message, and before it what the server lacks, and notes all that. What came before it has been
- * appended to the server's stream. Returns how many bytes of the message are dealt with; the rest is to be forwarded. */
-size_t client_prepared_send(
-	struct core *core, struct client *client, const struct client_request *message);
+ * appended to the server's stream. *ret_dealt: how many bytes of the message are dealt with; the rest is to be forwarded. Returns
+ * false if the message must wait for the answer to what was sent instead, and then is to be decided on again. */
+must_check bool client_prepared_send(struct core *core, struct client *client,
+	const struct client_request *message, size_t *ret_dealt);
+
+/* Whether a message may follow one whose statement is being checked (enum lease_check). */
+bool client_prepared_may_follow(const struct lease *lease, const struct client_request *message);
 
 /* Answers a Close that comes while the client has no server: it needs none. Returns false if it has to go to one. Otherwise the
  * message is dealt with, and its answer is appended to the client's stream. */

@@ -129,6 +129,20 @@ static void relay_count(struct client *client, uint8_t type)
 	client->pool->stats.binds += type == CLIENT_BIND;
 }
 
+/* A statement is being checked, and this message may not follow: it waits until that is over; then it may be what fails. */
+static enum relay_verdict relay_check(struct client *client, struct client_request *message)
+{
+	struct lease *lease = &client->lease;
+
+	if (lease->check != LEASE_CHECK_FAILED) {
+		client->is_waiting = true;
+		return RELAY_AWAIT;
+	}
+	lease->check = LEASE_UNCHECKED;
+	message->refusal = REFUSAL_STALE_PLAN;
+	return RELAY_REFUSE;
+}
+
 /* A request, which needs a server, unless it is a Close. */
 static enum relay_verdict relay_request(
 	struct core *core, struct client *client, struct client_request *message)
@@ -146,6 +160,8 @@ static enum relay_verdict relay_request(
 		client->is_waiting = true;
 		return RELAY_WAIT;
 	}
+	if (unlikely(lease->check) && !client_prepared_may_follow(lease, message))
+		return relay_check(client, message);
 	if (unlikely(client->has_begun))
 		session_begin(core, client);
 	if (unlikely(!relay_may_go(core, client, message)))
@@ -156,7 +172,6 @@ static enum relay_verdict relay_request(
 				client->is_waiting = true;
 				return RELAY_AWAIT;
 			}
-			relay_count(client, message->frame.type);
 			return RELAY_REWRITE;
 		}
 		client_prepared_note(core, client, message);
@@ -183,6 +198,10 @@ static enum relay_verdict relay_sync(
 	if (lease->state == LEASE_WAITING || lease_is_blocked(core, lease)) {
 		client->is_waiting = true;
 		return RELAY_WAIT;
+	}
+	if (unlikely(lease->check) && !client_prepared_may_follow(lease, message)) {
+		client->is_waiting = true;
+		return RELAY_AWAIT;
 	}
 	lease_note(core, lease, PENDING_SYNC, 0);
 	return RELAY_FORWARD;
@@ -322,12 +341,27 @@ static void relay_spread(struct core *core, struct client *client, struct client
 	message->body_len = n - FRAME_HEAD;
 }
 
+/* Makes the answers come that the first message waits for. */
+static bool relay_await(struct core *core, struct client *client)
+{
+	lease_watch(core, &client->lease);
+	client->left = 0;
+	return false;
+}
+
 /* Sends the beginning of the message as client_prepared_send wants it, and the rest as it is. */
 static bool relay_rewrite(
 	struct core *core, struct client *client, const struct client_request *message)
 {
-	uint32_t n = (uint32_t)client_prepared_send(core, client, message);
+	size_t dealt;
+	uint32_t n;
 
+	if (!client_prepared_send(core, client, message, &dealt)) {
+		client->is_waiting = true;
+		return relay_await(core, client);
+	}
+	relay_count(client, message->frame.type);
+	n = (uint32_t)dealt;
 	client->discards = n == message->frame.bytes;
 	if (n > client->in.bytes)
 		n = client->in.bytes;
@@ -378,9 +412,7 @@ static bool relay_first(struct core *core, struct client *client)
 		client->discards = true;
 		return relay_move(core, client);
 	case RELAY_AWAIT:
-		lease_watch(core, &client->lease);
-		client->left = 0;
-		return false;
+		return relay_await(core, client);
 	case RELAY_WAIT:
 	case RELAY_END:
 		client->left = 0;
@@ -525,9 +557,16 @@ static size_t relay_span(
 		if (verdict == RELAY_REFUSE) {
 			relay_refuse(core, client, &message);
 		} else if (verdict == RELAY_REWRITE) {
-			n = (uint32_t)client_prepared_send(core, client, &message);
-			run = at += n;
-			client->left -= n;
+			size_t dealt;
+
+			if (unlikely(!client_prepared_send(core, client, &message, &dealt))) {
+				client->is_waiting = true;
+				(void)relay_await(core, client);
+				return (size_t)(at - start);
+			}
+			relay_count(client, message.frame.type);
+			run = at += dealt;
+			client->left -= (uint32_t)dealt;
 			client->discards = false;
 		}
 	}
