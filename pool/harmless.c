@@ -18,12 +18,12 @@ static const char *const harmless_calls[] = {"abs", "all", "and", "any", "array"
 	"decimal", "dense_rank", "distinct", "else", "except", "exists", "extract", "filter",
 	"floor", "from", "generate_series", "greatest", "group", "having", "ilike", "in",
 	"intersect", "interval", "is", "join", "json_agg", "jsonb_agg", "jsonb_build_object", "lag",
-	"lateral", "lead", "least", "left", "length", "like", "limit", "lower", "max", "md5", "min",
-	"mod", "not", "now", "nullif", "numeric", "offset", "on", "only", "or", "over", "overlay",
-	"partition", "position", "rank", "replace", "right", "round", "row", "row_number", "select",
-	"similar", "some", "string_agg", "substr", "substring", "sum", "then", "time", "timestamp",
-	"to_char", "trim", "union", "unnest", "upper", "using", "values", "varchar", "varying",
-	"when", "where", "with", "within"};
+	"lateral", "lead", "least", "left", "length", "like", "limit", "lower", "materialized",
+	"max", "md5", "min", "mod", "not", "now", "nullif", "numeric", "offset", "on", "only", "or",
+	"over", "overlay", "partition", "position", "rank", "replace", "right", "round", "row",
+	"row_number", "select", "similar", "some", "string_agg", "substr", "substring", "sum",
+	"then", "time", "timestamp", "to_char", "trim", "union", "unnest", "upper", "using",
+	"values", "varchar", "varying", "when", "where", "with", "within"};
 
 /* May stand nowhere. A lock on rows is a write, too. */
 static const char *const harmless_never[] = {"call", "delete", "execute", "insert", "into", "merge",
