@@ -116,6 +116,12 @@ static inline void core_timer_set(struct core *core, struct timer *timer, int64_
 	timer_set(&core->timers, timer, core->now_ns, delay_ms);
 }
 
+/* Sets it, unless it fires by then already. */
+static inline void core_timer_hasten(struct core *core, struct timer *timer, int64_t delay_ms)
+{
+	timer_hasten(&core->timers, timer, core->now_ns, delay_ms);
+}
+
 static inline void core_timer_stop(struct core *core, struct timer *timer)
 {
 	timer_stop(&core->timers, timer);

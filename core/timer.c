@@ -40,18 +40,29 @@ static void timer_place(struct timer_wheel *wheel, struct timer *timer)
 	wheel->occupied[level] |= UINT64_C(1) << timer->slot;
 }
 
-void timer_set(struct timer_wheel *wheel, struct timer *timer, uint64_t now_ns, int64_t delay_ms)
+/* In the wheel's milliseconds. */
+static uint64_t timer_due(const struct timer_wheel *wheel, uint64_t now_ns, int64_t delay_ms)
 {
 	uint64_t elapsed_ms = (now_ns - wheel->origin_ns + NS_PER_MS - 1) / NS_PER_MS;
 	uint64_t delay = delay_ms < 0 ? 0 : (uint64_t)delay_ms;
 
 	if (delay > UINT64_C(1) << 40)
 		delay = UINT64_C(1) << 40;
+	return elapsed_ms + delay > wheel->turn_ms ? elapsed_ms + delay : wheel->turn_ms + 1;
+}
+
+void timer_set(struct timer_wheel *wheel, struct timer *timer, uint64_t now_ns, int64_t delay_ms)
+{
 	timer_stop(wheel, timer);
-	timer->due_ms = elapsed_ms + delay;
-	if (timer->due_ms <= wheel->turn_ms)
-		timer->due_ms = wheel->turn_ms + 1;
+	timer->due_ms = timer_due(wheel, now_ns, delay_ms);
 	timer_place(wheel, timer);
+}
+
+void timer_hasten(struct timer_wheel *wheel, struct timer *timer, uint64_t now_ns, int64_t delay_ms)
+{
+	if (timer_is_set(timer) && timer->due_ms <= timer_due(wheel, now_ns, delay_ms))
+		return;
+	timer_set(wheel, timer, now_ns, delay_ms);
 }
 
 void timer_stop(struct timer_wheel *wheel, struct timer *timer)

@@ -40,6 +40,9 @@ void timer_init(struct timer *timer, timer_fire *fire);
 /* Sets it, or sets it anew, to fire `delay_ms` from `now_ns` on. Negative and zero mean at the next turn; a delay beyond the
  * wheel (34 years) is cut to it. */
 void timer_set(struct timer_wheel *wheel, struct timer *timer, uint64_t now_ns, int64_t delay_ms);
+/* The same, unless it fires by then already: for who looks at the time when it fires, and sets it anew if that was too early. */
+void timer_hasten(
+	struct timer_wheel *wheel, struct timer *timer, uint64_t now_ns, int64_t delay_ms);
 void timer_stop(struct timer_wheel *wheel, struct timer *timer);
 
 static inline bool timer_is_set(const struct timer *timer)

@@ -662,6 +662,7 @@ static void answers_span(struct core *core, struct server *server, const struct 
 void answers_data(
 	struct core *core, struct server *server, const struct span *spans, unsigned count)
 {
+	server->used_ns = core->now_ns;
 	for (unsigned i = 0; i < count && server->state != SERVER_CLOSING; i++)
 		answers_span(core, server, &spans[i]);
 	if (server->lease && unlikely(server->lease->is_blocked) &&

@@ -339,8 +339,7 @@ void lease_watch(struct core *core, struct lease *lease)
 void lease_refuse(
 	struct core *core, struct lease *lease, enum pending_kind kind, enum lease_refusal refusal)
 {
-	if (pending_empty(&lease->server->pending))
-		lease->request_ns = core->now_ns;
+	lease_begin(core, lease);
 	lease_send_failing(core, lease->server,
 		kind == PENDING_QUERY ? PENDING_QUERY : PENDING_PARSE,
 		PENDING_REFUSED | (unsigned)refusal << PENDING_REASON_SHIFT);

@@ -78,7 +78,7 @@ struct lease {
 	struct names *names;       /* the client's prepared statements; never NULL */
 	struct list link;          /* WAITING: in pool->waiters */
 	struct task task;          /* brings the news of granted and unblocked */
-	uint64_t since_ns;         /* WAITING: since when; HELD: when granted */
+	uint64_t since_ns;         /* WAITING: since when; HELD: when its transaction began */
 	uint64_t request_ns;       /* when the first unanswered request was sent */
 	uint64_t queries, transactions; /* so far */
 	unsigned failed_attempts; /* WAITING: to connect, begun after the wait did; see pool.h */
@@ -120,12 +120,23 @@ static inline bool lease_is_mid_message(const struct lease *lease)
  * requests so far have been appended. */
 void lease_hurry(struct core *core, struct lease *lease);
 
+/* A request of the client begins: if nothing was under way, its time counts from now, and a transaction's. */
+static inline void lease_begin(struct core *core, struct lease *lease)
+{
+	const struct server *server = lease->server;
+
+	if (!pending_empty(&server->pending))
+		return;
+	lease->request_ns = core->now_ns;
+	if (server->status == 'I' && !server->pending.is_open)
+		lease->since_ns = core->now_ns;
+}
+
 /* Notes a request of the client, then it is appended to lease->server->stream->out. */
 static inline void lease_note(
 	struct core *core, struct lease *lease, enum pending_kind kind, unsigned flags)
 {
-	if (pending_empty(&lease->server->pending))
-		lease->request_ns = core->now_ns;
+	lease_begin(core, lease);
 	pending_push(&lease->server->pending, kind, flags);
 }
 

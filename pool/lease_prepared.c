@@ -387,8 +387,7 @@ void lease_refuse_duplicate(struct core *core, struct lease *lease, const struct
 	struct prepared_record record = {
 		.op = PREPARED_DUPLICATE, .name_hash = name->hash, .name_serial = name->serial};
 
-	if (pending_empty(&lease->server->pending))
-		lease->request_ns = core->now_ns;
+	lease_begin(core, lease);
 	lease_send_failing(core, lease->server, PENDING_PARSE,
 		PENDING_REFUSED | PENDING_TRACKED | REFUSAL_DUPLICATE << PENDING_REASON_SHIFT);
 	prepared_log(&lease->server->prepared, &record);

@@ -382,7 +382,6 @@ void server_cancel_done(struct core *core, struct server *server)
 
 void server_ready(struct core *core, struct server *server, bool hidden)
 {
-	server->used_ns = core->now_ns;
 	switch ((enum server_state)server->state) {
 	case SERVER_CHECKING:
 		if (pending_empty(&server->pending))

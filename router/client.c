@@ -289,52 +289,12 @@ void client_violation(struct core *core, struct client *client, const char *text
 
 /* ---- timeouts ---- */
 
-void client_watch(struct core *core, struct client *client)
-{
-	const struct config_general *general = &core->router->config->general;
-	int64_t limit_ms = general->client_idle_timeout_ms;
-
-	if (likely(!core->router->has_timeouts) || client->state != CLIENT_READY)
-		return;
-	if (client->lease.state == LEASE_HELD && !pending_empty(&client->lease.server->pending))
-		limit_ms = general->query_timeout_ms;
-	else if (client->lease.state != LEASE_WAITING && client->status != 'I')
-		limit_ms = general->client_idle_in_transaction_timeout_ms;
-	else if (client->lease.state == LEASE_WAITING)
-		limit_ms = CONFIG_UNLIMITED; /* checkout_timeout is the pool's */
-	if (limit_ms == CONFIG_UNLIMITED || limit_ms <= 0)
-		core_timer_stop(core, &client->timer);
-	else
-		core_timer_set(core, &client->timer, limit_ms);
-}
-
 static void client_timer(struct core *core, struct timer *timer)
 {
 	struct client *client = container_of(timer, struct client, timer);
-	const struct config_general *general = &core->router->config->general;
-	struct fault fault = {
-		"FATAL", SQLSTATE_IDLE_SESSION_TIMEOUT, "disconnecting idle client", NULL, NULL};
-	char detail[96];
 
-	if (client->state != CLIENT_READY) {
+	if (client->state == CLIENT_READY)
+		client_watch_over(core, client);
+	else
 		client_login_timeout(core, client);
-		return;
-	}
-	fault.detail = detail;
-	if (client->lease.state == LEASE_HELD && !pending_empty(&client->lease.server->pending)) {
-		fault.sqlstate = SQLSTATE_SYSTEM_ERROR;
-		fault.message = "query timeout";
-		snprintf(detail, sizeof detail, "query_timeout of %lldms expired",
-			(long long)general->query_timeout_ms);
-		client->lease.is_mid_request = true; /* so that its server is closed */
-	} else if (client->status != 'I') {
-		fault.message = "disconnecting idle in transaction client";
-		snprintf(detail, sizeof detail,
-			"client_idle_in_transaction_timeout of %lldms expired",
-			(long long)general->client_idle_in_transaction_timeout_ms);
-	} else {
-		snprintf(detail, sizeof detail, "client_idle_timeout of %lldms expired",
-			(long long)general->client_idle_timeout_ms);
-	}
-	client_fatal(core, client, &fault);
 }

@@ -43,7 +43,7 @@ struct client {
 	struct chain in;   /* received and not yet dealt with */
 	struct held held;  /* how much of it is counted */
 	struct client_login *login; /* until READY or CONSOLE */
-	struct timer timer;         /* of the login, of idleness, of a query */
+	struct timer timer;         /* of the login, then of client_watch.c */
 	struct task resume; /* goes on with `in` once the present completion is dealt with */
 	uint32_t left;      /* bytes of the present message still to come */
 	uint8_t state;      /* enum client_state */
@@ -59,6 +59,7 @@ struct client {
 	uint8_t key_len;
 	uint8_t key[CLIENT_KEY_BYTES];
 	uint64_t id, connected_ns, request_ns;
+	uint64_t heard_ns;              /* when the last bytes came from it */
 	struct address peer;            /* length 0: not asked for yet; see client_peer() */
 	struct command *command;        /* CONSOLE: under way */
 	struct client_console *console; /* CONSOLE: statements and portals */
@@ -103,8 +104,10 @@ void client_violation(struct core *core, struct client *client, const char *text
 void client_say(struct core *core, struct client *client, const struct fault *fault);
 void client_say_ready(struct core *core, struct client *client, char status);
 
-/* Sets the timer for what the client does now, if the configuration limits that. */
+/* Sees to it that the timer fires once what the client does now takes too long, if the configuration limits that; and the timer
+ * has fired. client_watch.c. */
 void client_watch(struct core *core, struct client *client);
+void client_watch_over(struct core *core, struct client *client);
 
 /* The limits on clients (client_admit.c). A connection that wants a session is counted; then, once its password was right, its
  * session with database and user, unless the database is disabled. Return false after having refused it. */

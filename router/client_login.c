@@ -402,6 +402,7 @@ void client_login_settled(struct core *core, struct client *client)
 	client->pool->stats.logins++;
 	client_enter(core, client, CLIENT_READY);
 	core_timer_stop(core, &client->timer);
+	client->heard_ns = core->now_ns;
 	if (core->router->config->general.log_connections)
 		log_info(core, "client %llu \"%s\" connected to database \"%s\" [%s]",
 			(unsigned long long)client->id, client->pool->config->user,

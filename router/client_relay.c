@@ -601,6 +601,7 @@ static void relay_take_span(struct core *core, struct client *client, const stru
 void client_relay_data(
 	struct core *core, struct client *client, const struct span *spans, unsigned count)
 {
+	client->heard_ns = core->now_ns;
 	for (unsigned i = 0; i < count && client->state == CLIENT_READY; i++)
 		relay_take_span(core, client, &spans[i]);
 	relay_throttle(core, client);

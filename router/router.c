@@ -18,7 +18,8 @@ static bool router_limits_time(const struct config_general *general)
 {
 	return general->client_idle_timeout_ms != CONFIG_UNLIMITED ||
 		general->client_idle_in_transaction_timeout_ms != CONFIG_UNLIMITED ||
-		general->query_timeout_ms != CONFIG_UNLIMITED;
+		general->query_timeout_ms != CONFIG_UNLIMITED ||
+		general->transaction_timeout_ms != CONFIG_UNLIMITED;
 }
 
 int router_open(struct core *core, const struct config *config, const char *admin_password)

@@ -155,6 +155,8 @@ static void plan_config(void)
 		general->client_idle_timeout_ms = plan_ms(15, 500, 3000, CONFIG_UNLIMITED);
 		general->client_idle_in_transaction_timeout_ms =
 			plan_ms(20, 300, 3000, CONFIG_UNLIMITED);
+		if (general->query_timeout_ms % 4 == 0)
+			general->transaction_timeout_ms = general->query_timeout_ms / 2 + 50;
 	}
 	plan_pools(config);
 }

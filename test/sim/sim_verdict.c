@@ -96,6 +96,7 @@ static void verdict_reach(const char *sqlstate, const char *message, bool is_fat
 	} texts[] = {
 		{"checkout timeout", REACH_CHECKOUT_TIMEOUT},
 		{"query timeout", REACH_QUERY_TIMEOUT},
+		{"transaction timeout", REACH_TRANSACTION_TIMEOUT},
 		{"disconnecting idle", REACH_IDLE_TIMEOUT},
 		{"client login timeout", REACH_LOGIN_TIMEOUT},
 		{"password authentication failed", REACH_WRONG_PASSWORD},

@@ -82,6 +82,7 @@ static void defaults_are_those_of_the_reference(void **state)
 	assert_int_equal(general->pooler_mode, POOL_TRANSACTION);
 	assert_int_equal(general->checkout_timeout_ms, 5000);
 	assert_true(general->query_timeout_ms == CONFIG_UNLIMITED);
+	assert_true(general->transaction_timeout_ms == CONFIG_UNLIMITED);
 	assert_int_equal(general->shutdown_termination_timeout_ms, CONFIG_UNSET);
 	assert_int_equal(general->client_connection_recovery, RECOVERY_RECOVER);
 	assert_int_equal(general->connection_recovery, RECOVERY_RECOVER);
@@ -188,10 +189,10 @@ static void every_key_is_accepted(void **state)
 		"pgring.toml:10:1: warning: general.broadcast_address is not supported "
 		"yet and has no effect");
 	assert_message(&loaded,
-		"pgring.toml:77:1: warning: general.sharding_lookup_cache_size has no effect");
+		"pgring.toml:78:1: warning: general.sharding_lookup_cache_size has no effect");
 	assert_message(&loaded,
-		"pgring.toml:139:2: warning: [rewrite] is not supported yet and has no effect");
-	assert_message(&loaded, "pgring.toml:151:2: warning: [replica_lag] has no effect");
+		"pgring.toml:140:2: warning: [rewrite] is not supported yet and has no effect");
+	assert_message(&loaded, "pgring.toml:152:2: warning: [replica_lag] has no effect");
 	assert_message(
 		&loaded, "users.toml:37:1: warning: users.replication_sharding has no effect");
 	unload(&loaded);

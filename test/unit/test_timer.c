@@ -45,6 +45,20 @@ static void model_set(struct model_timer *timer, int64_t delay_ms)
 	assert_true(timer_is_set(&timer->timer));
 }
 
+static void model_hasten(struct model_timer *timer, int64_t delay_ms)
+{
+	int64_t delay = delay_ms < 0 ? 0 : delay_ms > DELAY_MS_MAX ? DELAY_MS_MAX : delay_ms;
+	uint64_t due_ns = model.now_ns + (uint64_t)delay * NS_PER_MS;
+
+	timer_hasten(&model.wheel, &timer->timer, model.now_ns, delay_ms);
+	assert_true(timer_is_set(&timer->timer));
+	if (timer->is_set && timer->due_ns <= due_ns)
+		return;
+	timer->due_ns = due_ns;
+	timer->set_turn = model.turn;
+	timer->is_set = true;
+}
+
 static void model_stop(struct model_timer *timer)
 {
 	timer_stop(&model.wheel, &timer->timer);
@@ -190,7 +204,10 @@ static void random_operations(bool is_busy)
 			switch (rand_below(&model.rand, 4)) {
 			case 0:
 			case 1:
-				model_set(timer, random_delay());
+				if (rand_below(&model.rand, 3) == 0)
+					model_hasten(timer, random_delay());
+				else
+					model_set(timer, random_delay());
 				break;
 			case 2:
 				model_stop(timer);
