@@ -5,6 +5,7 @@
 #include "core/config.h"
 #include "core/errors.h"
 #include "core/memory.h"
+#include "core/tally.h"
 #include "pool/pool.h"
 #include "pool/server_move.h"
 
@@ -16,6 +17,8 @@ enum {
 	 * moving a server costs about as much as a few short transactions. */
 	BUDGET_YIELD_US = 200,
 	BUDGET_OUTBOX_MS = 1,
+	BUDGET_RESERVE_LOOK_MS = 50,
+	BUDGET_RESERVE_MS_MAX = 24 * 3600 * 1000, /* nobody waits for longer */
 };
 
 /* ---- identities, by control ---- */
@@ -310,6 +313,66 @@ void budget_arrived(struct core *core, const struct letter *letter)
 	free(parcel);
 	budget_publish(core, pool);
 	pool_wake(core, pool);
+}
+
+/* ---- the reserve ---- */
+
+void budget_use_reserve(struct core *core, struct pool *pool, unsigned on_the_way)
+{
+	int64_t size = pool->config->reserve_pool_size;
+	int64_t timeout_ms = core->pools->config->general.reserve_pool_timeout_ms, due_ms;
+	unsigned late = 0;
+	uint64_t waited_ns;
+
+	if (size == 0 || timeout_ms == 0 || timeout_ms > BUDGET_RESERVE_MS_MAX)
+		return;
+	due_ms = BUDGET_RESERVE_LOOK_MS; /* others may have given some back by then */
+	list_each(link, &pool->waiters) {
+		uint64_t since_ns = container_of(link, struct lease, link)->since_ns;
+
+		if (since_ns < pool->resumed_ns)
+			since_ns = pool->resumed_ns;
+		waited_ns = core->now_ns - since_ns;
+		if (waited_ns < (uint64_t)timeout_ms * NS_PER_MS) {
+			if (late == 0)
+				due_ms = timeout_ms - (int64_t)(waited_ns / NS_PER_MS);
+			break;
+		}
+		if (++late > on_the_way && (int)(late - on_the_way) > pool_room(pool) &&
+			pool->permits >= 0 && tally_take(&pool->budget->reserve, size)) {
+			pool->permits++;
+			core_count(core, METRIC_reserve_uses);
+		}
+	}
+	if (!timer_is_set(&pool->ask_again))
+		core_timer_set(core, &pool->ask_again, due_ms);
+}
+
+static bool budget_unmake(struct pool *pool, unsigned beyond)
+{
+	atomic_uint *reserve = &pool->budget->reserve;
+	unsigned made = tally_read(reserve);
+
+	while (made > beyond)
+		if (atomic_compare_exchange_weak_explicit(
+			    reserve, &made, made - 1, memory_order_relaxed, memory_order_relaxed)) {
+			pool->permits--;
+			return true;
+		}
+	return false;
+}
+
+void budget_restore_reserve(struct core *core, struct pool *pool)
+{
+	uint64_t oldest_ns;
+
+	if (likely(tally_read(&pool->budget->reserve) == 0) || pool->is_removed)
+		return;
+	while (budget_unmake(pool, (unsigned)pool->config->reserve_pool_size))
+		;
+	while (pool->waiter_count == 0 && pool_room(pool) > 0 &&
+		budget_neediest(core, pool, &oldest_ns) < 0 && budget_unmake(pool, 0))
+		;
 }
 
 /* ---- giving ---- */

@@ -5,6 +5,9 @@
  * server, which moves with its permit, or a permit that it does not use. When nobody has any to spare, a server that becomes
  * free goes to the core whose client has waited longest.
  *
+ * A core whose client has waited for reserve_pool_timeout makes itself a permit, as long as there are no more than
+ * reserve_pool_size of these in all. They are permits like the others; a core that has one to spare while nobody waits unmakes it.
+ *
  *   core with waiters --ASK--> core with spare --PARCEL (permits, and how many servers are coming)--> back
  *                              idle server MOVING --PARCEL (server and its permit)--> core with waiters
  *
@@ -47,6 +50,7 @@ struct budget {
 	unsigned core_count;
 	unsigned snapshots;        /* that name it; control's */
 	_Atomic int32_t in_flight; /* permits in letters */
+	atomic_uint reserve;       /* permits beyond the size, from reserve_pool_size */
 	struct budget_line lines[];
 };
 
@@ -90,6 +94,12 @@ bool budget_has_idle(const struct core *core, const struct pool *pool);
 /* The core that should get a server which has become free here although clients of this core wait: one of its clients waits much
  * longer. -1: none. */
 int budget_more_urgent(struct core *core, struct pool *pool);
+
+/* Makes as many permits as the clients need who have waited for reserve_pool_timeout, as far as the reserve goes. `on_the_way`:
+ * servers that others of them will get. */
+void budget_use_reserve(struct core *core, struct pool *pool, unsigned on_the_way);
+/* Unmakes permits that nobody needs, and any beyond reserve_pool_size. */
+void budget_restore_reserve(struct core *core, struct pool *pool);
 
 /* A server that was to move has left this core, packed, or was lost on the way (NULL): its permit goes with it. */
 void budget_send_server(struct core *core, struct pool *pool, unsigned to, bool is_promised,

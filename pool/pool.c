@@ -276,8 +276,7 @@ static bool pool_open_one(struct core *core, struct pool *pool)
 		pool_server_failed(core, pool, core->now_ns, &fault, false);
 		return false;
 	}
-	if (!timer_is_set(&pool->upkeep))
-		core_timer_set(core, &pool->upkeep, POOL_UPKEEP_MS);
+	pool_keep_up(core, pool);
 	if (!places_take(core, pool))
 		return false;
 	if (server_open(core, pool, &pool->addresses[pool->next_address % pool->address_count],
@@ -322,6 +321,10 @@ static void pool_grow(struct core *core, struct pool *pool)
 		budget_ask(core, pool, (unsigned)wanted, true);
 	else if (wanted > 0 && wanted > room)
 		budget_ask(core, pool, (unsigned)(wanted - (room > 0 ? room : 0)), false);
+	if (wanted > room && pool->failures == 0) {
+		budget_use_reserve(core, pool, (unsigned)on_the_way);
+		room = pool_room(pool);
+	}
 	if (wanted < pool_least(pool) - total)
 		wanted = pool_least(pool) - total;
 	if (wanted > room)
@@ -367,6 +370,7 @@ static void pool_dispatch(struct core *core, struct task *task)
 	places_begin(pool);
 	pool_grow(core, pool);
 	places_end(core, pool);
+	budget_restore_reserve(core, pool);
 	budget_publish(core, pool);
 	link = list_first(&pool->waiters);
 	if (unlikely(pool->is_removed)) {
@@ -472,6 +476,7 @@ static void pool_consider_growing(struct core *core, struct pool *pool)
 
 void pool_server_gone(struct core *core, struct pool *pool)
 {
+	budget_restore_reserve(core, pool);
 	budget_publish(core, pool);
 	pool_consider_growing(core, pool);
 }
@@ -525,6 +530,12 @@ void pool_give(struct core *core, struct server *server)
 
 /* ---- upkeep ---- */
 
+void pool_keep_up(struct core *core, struct pool *pool)
+{
+	if (!timer_is_set(&pool->upkeep))
+		core_timer_set(core, &pool->upkeep, POOL_UPKEEP_MS);
+}
+
 static void pool_upkeep(struct core *core, struct timer *timer)
 {
 	struct pool *pool = container_of(timer, struct pool, upkeep);
@@ -543,6 +554,7 @@ static void pool_upkeep(struct core *core, struct timer *timer)
 			total--;
 		}
 	}
+	budget_restore_reserve(core, pool);
 	budget_publish(core, pool);
 	pool_consider_growing(core, pool);
 	if (pool_total(pool) > 0 || pool_least(pool) > 0)

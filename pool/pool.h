@@ -127,6 +127,8 @@ void pool_wake(struct core *core, struct pool *pool);
 
 /* Siblings in this folder. */
 void pool_init(struct pool *pool);
+/* It has servers, or is about to: their times are looked at from now on. */
+void pool_keep_up(struct core *core, struct pool *pool);
 void pool_find_tallies(struct core *core, struct pool *pool);
 /* Closes idle servers that there are no permits for any more. */
 void pool_retire_idle(struct core *core, struct pool *pool);

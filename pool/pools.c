@@ -83,6 +83,7 @@ static void pools_change(
 	pool->permits += budget_share(core->index, cores, now->pool_size) -
 		budget_share(core->index, cores, before->pool_size);
 	pool->min_size += pools_least(now, core) - pools_least(before, core);
+	budget_restore_reserve(core, pool);
 	if (pool->server_epoch != config->identities[index].server_epoch ||
 		!pools_same_passwords(before, now)) {
 		pool->server_epoch = config->identities[index].server_epoch;

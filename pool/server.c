@@ -187,6 +187,7 @@ void server_adopted(struct core *core, struct server *server)
 	list_push_back(&pool->servers[SERVER_LIST_IDLE], &server->link);
 	pool->server_count[SERVER_LIST_IDLE]++;
 	stream_read(core, server->stream);
+	pool_keep_up(core, pool);
 	if (pool->is_paused || server->reconnects != pool->reconnects)
 		server_close(core, server, "its pool was paused or reconnected meanwhile");
 }

@@ -106,6 +106,7 @@ static void plan_pools(struct config *config)
 			.mode = pool->mode};
 		pools[i].pool_size = (int64_t)sim_between(1, sim_percent(70) ? 4 : 16);
 		pools[i].min_pool_size = sim_percent(50) ? (int64_t)sim_below(3) : 0;
+		pools[i].reserve_pool_size = sim_percent(40) ? (int64_t)sim_between(1, 3) : 0;
 		pools[i].max_db_connections = max_db;
 		pools[i].max_user_connections = max_user;
 		pools[i].idle_timeout_ms = plan_ms(40, 100, 3000, 60000);
@@ -131,6 +132,7 @@ static void plan_config(void)
 	general = &config->general;
 	general->auth_type = sim_percent(30) ? AUTH_PLAIN : AUTH_TRUST;
 	general->checkout_timeout_ms = peaceful ? CONFIG_UNLIMITED : plan_ms(50, 200, 4000, 5000);
+	general->reserve_pool_timeout_ms = plan_ms(50, 0, 300, 5000);
 	general->connect_timeout_ms = plan_ms(50, 300, 3000, 5000);
 	general->connect_attempts = (int64_t)sim_between(1, 3);
 	general->rollback_timeout_ms = plan_ms(50, 200, 3000, 5000);
@@ -368,7 +370,8 @@ static void run_check_budget(void)
 {
 	for (unsigned i = 0; i < run.pool_count; i++) {
 		int permits = atomic_load(&run.config->identities[i].budget->in_flight);
-		int servers = 0, size = 0;
+		int reserve = (int)tally_read(&run.config->identities[i].budget->reserve);
+		int servers = 0, size = reserve;
 
 		for (unsigned core = 0; core < run.worker_count; core++) {
 			const struct pool *pool = run.workers[core].core.pools->items[i];
@@ -376,6 +379,9 @@ static void run_check_budget(void)
 			permits += pool->permits;
 			servers += (int)pool_total(pool);
 			size += budget_share(core, run.worker_count, pool->config->pool_size);
+			SIM_CHECK(
+				run.reloads > 0 || reserve <= (int)pool->config->reserve_pool_size,
+				"pool %u: %d of the reserve are in use", i, reserve);
 			SIM_CHECK(run.reloads > 0 || pool_room(pool) >= 0,
 				"core %u: pool %u has %u servers, but %d permits", core, i,
 				pool_total(pool), pool->permits);

@@ -270,3 +270,78 @@ def test_a_limit_comes_and_goes_with_a_reload(pooler, postgres):
     console.says("RELOAD")
     crowd.ask_all(wires, HELD % "0.3")
     assert int(console.row("SHOW DATABASES", name=DATABASE)["current_connections"]) > 3
+
+
+# ---- the reserve -----------------------------------------------------------------------------------------------------
+
+def reserve(pooler, postgres, workers, **general):
+    return two_databases(pooler, postgres, workers, **{"default_pool_size": 1, "reserve_pool_size": 2, "reserve_pool_timeout": 300,
+                                                       "checkout_timeout": 20000, **general})
+
+
+def servers_of(console, user=USER, database=DATABASE):
+    return sum(int(row["sv_total"]) for row in console.ask("SHOW POOLS") if row["user"] == user and row["database"] == database)
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_reserve_for_who_waits_long(pooler, postgres, workers):
+    """Beyond pool_size after reserve_pool_timeout, not before, and no further than reserve_pool_size; what is not needed is given back."""
+    one = reserve(pooler, postgres, workers, idle_timeout=500)
+    console = Console(one.console())
+    wires = crowd.all_connected(one, 5)
+    wires[0].ask("BEGIN")
+    assert wires[0].one("SELECT 1") == "1"
+    for wire in wires[1:3]:
+        began = time.monotonic()
+        wire.ask("BEGIN")
+        assert wire.one("SELECT 1") == "1"
+        assert time.monotonic() - began > 0.29, "the reserve was used at once"
+    assert servers_of(console) == 3
+    for wire in wires[3:]:
+        wire.send(query("SELECT 1"))
+    time.sleep(0.5)
+    assert servers_of(console) == 3, "more than pool_size and reserve_pool_size"
+    for wire in wires[:3]:
+        wire.ask("COMMIT")
+    assert len(crowd.answers(wires[3:], 10)) == 2
+    wait_until(lambda: servers_of(console) <= 1, 20, "the reserve to be given back")
+    for wire in wires[:2]:
+        wire.ask("BEGIN")
+    assert wires[0].one("SELECT 1") == "1"
+    began = time.monotonic()
+    assert wires[1].one("SELECT 1") == "1"
+    assert time.monotonic() - began > 0.29, "the reserve was not given back"
+    assert sum(int(r["reserve_uses"]) for r in console.ask("SHOW CORES")) == 3
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_reserve_in_a_rush(pooler, postgres, workers):
+    """Never more connections than both numbers together, whichever cores the clients are on."""
+    one = reserve(pooler, postgres, workers, default_pool_size=2, reserve_pool_timeout=20)
+    watch = Watch(one)
+    wires = crowd.all_connected(one, 24)
+    for wire in wires:
+        wire.send(query(HELD % "0.1"))
+    got = []
+    while len(got) < len(wires):
+        watch.look()
+        left = [wire for i, wire in enumerate(wires) if i not in got]
+        got += [wires.index(left[i]) for i, _, _ in crowd.answers(left, 0.02)]
+    assert watch.most[DATABASE] == 4, watch.most
+
+
+def test_no_reserve_without_a_timeout(pooler, postgres):
+    """reserve_pool_timeout = 0 is never, as with PgBouncer; and a reload puts the reserve to use."""
+    one = reserve(pooler, postgres, 1, reserve_pool_timeout=0)
+    console = Console(one.console())
+    holder, waiter = one.connect(), one.connect()
+    holder.ask("BEGIN")
+    assert holder.one("SELECT 1") == "1"
+    waiter.send(query("SELECT 2"))
+    time.sleep(0.5)
+    assert servers_of(console) == 1
+    one.general["reserve_pool_timeout"] = 100
+    one.write()
+    console.says("RELOAD")
+    assert len(crowd.answers([waiter], 10)) == 1
+    assert servers_of(console) == 2
