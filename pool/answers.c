@@ -129,9 +129,6 @@ static bool answers_hides(const struct server *server, uint8_t type)
 static const struct name *answers_misnames(
 	const struct server *server, const struct fault_fields *fields, struct hash *ret_key)
 {
-	if (strcmp(fields->sqlstate, SQLSTATE_INVALID_SQL_STATEMENT_NAME) != 0 &&
-		strcmp(fields->sqlstate, SQLSTATE_DUPLICATE_PREPARED_STATEMENT) != 0)
-		return NULL;
 	if (!server->lease || !statement_name_find(fields->message, ret_key))
 		return NULL;
 	return names_find_key(server->lease->names, *ret_key);
@@ -232,12 +229,12 @@ static void answers_hidden_error(
 static void answers_statement_error(
 	struct core *core, struct server *server, const struct fault_fields *fields)
 {
-	struct fault fault = {"ERROR", fields->sqlstate, NULL, NULL, NULL};
-	bool is_missing = strcmp(fields->sqlstate, SQLSTATE_INVALID_SQL_STATEMENT_NAME) == 0;
+	struct fault fault = {"ERROR", fields->sqlstate, NULL, fields->detail, fields->hint};
 	const struct name *name;
 	struct prepared_entry *entry;
 	struct hash key;
-	char text[NAME_BYTES + 64];
+	char ours[STATEMENT_NAME_BYTES], text[512];
+	const char *at;
 
 	if (strcmp(fields->sqlstate, SQLSTATE_FEATURE_NOT_SUPPORTED) == 0 &&
 		strstr(fields->message, "cached plan"))
@@ -246,10 +243,13 @@ static void answers_statement_error(
 	if (!name)
 		return;
 	entry = prepared_find(&server->prepared, key);
-	if (is_missing && entry)
+	if (entry && strcmp(fields->sqlstate, SQLSTATE_INVALID_SQL_STATEMENT_NAME) == 0)
 		entry->parsed_ns = 0;
-	snprintf(text, sizeof text, "prepared statement \"%.*s\" %s", name->len, name->text,
-		is_missing ? "does not exist" : "already exists");
+	statement_name(key, ours);
+	at = strstr(fields->message, ours);
+	CHECK(at);
+	snprintf(text, sizeof text, "%.*s%.*s%s", (int)(at - fields->message), fields->message,
+		name->len, name->text, at + strlen(ours));
 	fault.message = text;
 	server->lease->events->corrected(core, server->lease, &fault);
 }

@@ -65,6 +65,7 @@ enum lease_check {
 	LEASE_CHECK_ALONGSIDE, /* the client's request is under way with it, and does no harm */
 	LEASE_CHECK_FIRST,     /* the client's request waits for the answer */
 	LEASE_CHECK_FAILED,    /* ... and fails */
+	LEASE_CHECK_LOST, /* ... and is sent, so that the server says that there is no such statement */
 };
 
 struct lease {
@@ -173,6 +174,9 @@ struct lease_use {
 /* Sees to it that the server has the statement: if need be, a Parse is sent now. Returns false if the client's message must not
  * follow before `check` has changed: then it will be LEASE_UNCHECKED, or LEASE_CHECK_FAILED and the message is to be refused. */
 must_check bool lease_prepare(struct core *core, struct lease *lease, const struct lease_use *use);
+/* The same for a Query that executes the statement by the name it has on the server. No batch is open. */
+must_check bool lease_prepare_query(
+	struct core *core, struct lease *lease, const struct lease_use *use);
 /* The same for the client's unnamed statement, without a name. It must have one. */
 must_check bool lease_prepare_unnamed(struct core *core, struct lease *lease, bool is_lone);
 /* Notes the client's Describe of its unnamed statement, whose answer tells it the shape. */

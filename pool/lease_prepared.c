@@ -84,6 +84,7 @@ static void lease_log_description(struct server *server, struct prepared_record 
 static void lease_send_describe(
 	struct core *core, struct server *server, const char *name, struct prepared_record *record)
 {
+	unsigned flags = record->is_query ? PENDING_HIDDEN : PENDING_INJECTED;
 	size_t len = strlen(name) + 1;
 	uint8_t head[FRAME_HEAD + 1];
 
@@ -91,7 +92,7 @@ static void lease_send_describe(
 	head[FRAME_HEAD] = 'S';
 	stream_send(core, server->stream, head, sizeof head);
 	stream_send(core, server->stream, name, len);
-	pending_push(&server->pending, PENDING_DESCRIBE, PENDING_INJECTED | PENDING_TRACKED);
+	pending_push(&server->pending, PENDING_DESCRIBE, flags | PENDING_TRACKED);
 	lease_log_description(server, record);
 }
 
@@ -219,6 +220,45 @@ bool lease_prepare(struct core *core, struct lease *lease, const struct lease_us
 		return lease_check(core, lease, use, name, is_first);
 	prepared_find(&server->prepared, record.key)->shape = use->shape->hash;
 	return true;
+}
+
+/* What it sends is a batch of its own, of which the client hears nothing: if it fails, so does the Query. */
+bool lease_prepare_query(struct core *core, struct lease *lease, const struct lease_use *use)
+{
+	static const uint8_t sync[] = {CLIENT_SYNC, 0, 0, 0, 4};
+	struct server *server = lease->server;
+	struct prepared_entry *entry = prepared_find(&server->prepared, use->statement->key);
+	struct prepared_record record = {
+		.op = PREPARED_INJECT, .key = use->statement->key, .batch = server->pending.batch};
+	bool was_lost = lease->check == LEASE_CHECK_LOST;
+	char name[STATEMENT_NAME_BYTES];
+
+	lease->check = LEASE_UNCHECKED;
+	if (likely(entry && lease_is_good(core, server, entry, use->since_ns) &&
+		    (!use->shape || use->shape->hash == entry->shape))) {
+		prepared_touch(&server->prepared, entry);
+		return true;
+	}
+	if (was_lost)
+		return true;
+	lease_note_parse(core, server, record.key);
+	statement_name(record.key, name);
+	lease_send_parse(core, server, use->statement, use->shape, name);
+	pending_push(&server->pending, PENDING_PARSE, PENDING_HIDDEN | PENDING_TRACKED);
+	prepared_log(&server->prepared, &record);
+	if (use->shape && use->shape->has_rows) {
+		record = (struct prepared_record){.op = PREPARED_DESCRIBE_UNNAMED,
+			.key = record.key,
+			.shape = use->shape->hash,
+			.is_query = true};
+		lease_send_describe(core, server, name, &record);
+		lease->check = LEASE_CHECK_FIRST;
+	} else if (use->shape) {
+		prepared_find(&server->prepared, record.key)->shape = use->shape->hash;
+	}
+	stream_send(core, server->stream, sync, sizeof sync);
+	pending_push(&server->pending, PENDING_SYNC, PENDING_HIDDEN);
+	return lease->check == LEASE_UNCHECKED;
 }
 
 bool lease_prepare_unnamed(struct core *core, struct lease *lease, bool is_lone)
@@ -556,7 +596,7 @@ static void lease_undo(struct core *core, struct server *server, bool is_skipped
 	case PREPARED_DESCRIBE_UNNAMED:
 		shape_draft_clear(&server->draft);
 		if (server->lease && record.shape)
-			server->lease->check = LEASE_UNCHECKED;
+			server->lease->check = record.is_query ? LEASE_CHECK_LOST : LEASE_UNCHECKED;
 		return;
 	case PREPARED_INJECT:
 	case PREPARED_EVICT:

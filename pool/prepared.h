@@ -53,7 +53,8 @@ struct prepared_record {
 		name_serial; /* PARSE, CLOSE, DUPLICATE, DESCRIBE: which name of the client */
 	uint32_t described;  /* DESCRIBE: its number */
 	uint32_t batch;
-	uint8_t op; /* enum prepared_op */
+	uint8_t op;    /* enum prepared_op */
+	bool is_query; /* DESCRIBE: for a Query, which waits for it */
 };
 
 struct prepared {

@@ -105,6 +105,23 @@ static bool prepared_deallocates(
 					STATEMENT_NAME_PREFIX) == 0));
 }
 
+/* Whether the Query executes a statement that the client has prepared by the protocol. Behind messages without a Sync it is left to
+ * the server. */
+static bool prepared_executes(
+	const struct client *client, const struct client_request *message, struct sqlname *ret_name)
+{
+	const struct names *names = client->lease.names;
+	const uint8_t *at = message->body, *end = at + message->body_len;
+
+	if (likely(names->count == 0) || message->frame.bytes > FRAME_HEAD + message->body_len ||
+		at == end || end[-1] != '\0' || client->lease.server->pending.is_open)
+		return false;
+	*ret_name = sqlname_find(at, end - 1);
+	return ret_name->kind == SQLNAME_EXECUTE &&
+		(names_find(names, ret_name->name, ret_name->name_len) ||
+			names_is_uncertain(names, ret_name->name, ret_name->name_len, 0));
+}
+
 /* What goes through pgring's hands although its statement has no name. */
 static bool prepared_takes_unnamed(
 	const struct core *core, const struct client *client, const struct client_request *message)
@@ -130,7 +147,8 @@ bool client_prepared_takes(
 	if (unlikely(client->lease.server->pending.skipping))
 		return false; /* the server does not look at it either */
 	if (type == CLIENT_QUERY)
-		return prepared_deallocates(client, message, &name);
+		return prepared_deallocates(client, message, &name) ||
+			prepared_executes(client, message, &name);
 	if (type != CLIENT_PARSE && type != CLIENT_BIND && type != CLIENT_DESCRIBE &&
 		type != CLIENT_CLOSE)
 		return false;
@@ -167,6 +185,8 @@ bool client_prepared_must_wait(
 		return false;
 	if ((type == CLIENT_QUERY || (type == CLIENT_PARSE && message->body[0] == '\0')) &&
 		prepared_deallocates(client, message, &name))
+		return names_is_uncertain(names, name.name, name.name_len, pending->batch);
+	if (type == CLIENT_QUERY && prepared_executes(client, message, &name))
 		return names_is_uncertain(names, name.name, name.name_len, pending->batch);
 	if (type == CLIENT_QUERY || !prepared_take_apart(message, &parts))
 		return false;
@@ -341,6 +361,8 @@ bool client_prepared_may_follow(const struct lease *lease, const struct client_r
 {
 	const uint8_t *body = message->body;
 
+	if (lease->check == LEASE_CHECK_LOST)
+		return true;
 	if (lease->check != LEASE_CHECK_ALONGSIDE || !lease->server->pending.is_open)
 		return false;
 	switch (message->frame.type) {
@@ -449,6 +471,40 @@ static size_t prepared_deallocate(struct core *core, struct client *client,
 	return message->frame.bytes;
 }
 
+/* EXECUTE of the client's name becomes that of the server's. */
+static bool prepared_execute(struct core *core, struct client *client,
+	const struct client_request *message, const struct sqlname *found, size_t *ret_dealt)
+{
+	struct lease *lease = &client->lease;
+	struct stream *stream = lease->server->stream;
+	struct name *name = names_find(lease->names, found->name, found->name_len);
+	struct lease_use use = {.name = name};
+	char text[STATEMENT_NAME_BYTES];
+	uint8_t head[FRAME_HEAD];
+
+	*ret_dealt = 0;
+	if (name) {
+		use.statement = prepared_current(core, client, name);
+		use.shape = name->shape;
+		use.since_ns = name->parsed_ns;
+		if (!lease_prepare_query(core, lease, &use))
+			return false;
+	}
+	names_set_unnamed(lease->names, &core->pools->statements, NULL);
+	lease_note(core, lease, PENDING_QUERY, 0);
+	if (!name)
+		return true;
+	statement_name(use.statement->key, text);
+	frame_write(head, CLIENT_QUERY,
+		(uint32_t)(message->body_len - (found->behind - found->first) + strlen(text)));
+	stream_send(core, stream, head, sizeof head);
+	stream_send(core, stream, message->body, found->first);
+	stream_send(core, stream, text, strlen(text));
+	stream_send(core, stream, message->body + found->behind, message->body_len - found->behind);
+	*ret_dealt = message->frame.bytes;
+	return true;
+}
+
 /* ---- statements without a name ---- */
 
 /* As it is; or, if that is configured, under a name of ours, so that it is parsed only where it is not known. */
@@ -522,6 +578,8 @@ bool client_prepared_send(struct core *core, struct client *client,
 		*ret_dealt = prepared_deallocate(core, client, message, &name);
 		return true;
 	}
+	if (message->frame.type == CLIENT_QUERY && prepared_executes(client, message, &name))
+		return prepared_execute(core, client, message, &name, ret_dealt);
 	if (unlikely(!prepared_take_apart(message, &parts))) {
 		*ret_dealt = prepared_refuse(core, client, message, REFUSAL_NAME_TOO_LONG);
 		return true;

@@ -82,6 +82,16 @@ struct sqlname sqlname_find(const uint8_t *text, const uint8_t *end)
 	const uint8_t *at = sqlname_skip_blanks(text, end, true);
 	struct sqlname found = {.kind = SQLNAME_DEALLOCATE};
 
+	if (sqlname_is_word(at, end, "EXECUTE")) {
+		at = sqlname_skip_blanks(at + strlen("EXECUTE"), end, false);
+		found.kind = SQLNAME_EXECUTE;
+		found.first = (size_t)(at - text);
+		at = sqlname_read(at, end, &found);
+		if (!at)
+			return none;
+		found.behind = (size_t)(at - text);
+		return found;
+	}
 	if (!sqlname_is_word(at, end, "DEALLOCATE"))
 		return none;
 	at = sqlname_skip_blanks(at + strlen("DEALLOCATE"), end, false);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum sqlname_kind { SQLNAME_NONE, SQLNAME_DEALLOCATE };
+enum sqlname_kind { SQLNAME_NONE, SQLNAME_DEALLOCATE, SQLNAME_EXECUTE };
 
 enum { SQLNAME_BYTES = 64 };
 
@@ -17,9 +17,11 @@ struct sqlname {
 	enum sqlname_kind kind;
 	char name[SQLNAME_BYTES]; /* as PostgreSQL understands it: folded, unquoted, cut */
 	size_t name_len;
+	size_t first, behind; /* where it stands in the text */
 };
 
-/* Looks at a text of one statement; `end` is behind its last byte. DEALLOCATE ALL names none. */
+/* Looks at a text; `end` is behind its last byte. DEALLOCATE is the only statement of its text, EXECUTE the first; DEALLOCATE ALL
+ * names none. */
 struct sqlname sqlname_find(const uint8_t *text, const uint8_t *end);
 
 /* Behind blanks and comments, and semicolons if that is wanted. */

@@ -53,6 +53,27 @@ static void deallocate_is_recognised(void **state)
 	}
 }
 
+static void execute_is_recognised(void **state)
+{
+	struct sqlname found = find(" /* x */ Execute  S (1); SELECT 2");
+
+	(void)state;
+	assert_int_equal(found.kind, SQLNAME_EXECUTE);
+	assert_int_equal(found.name_len, 1);
+	assert_int_equal(found.name[0], 's');
+	assert_int_equal(found.first, 18);
+	assert_int_equal(found.behind, 19);
+	found = find("EXECUTE\"a\"\"B\"");
+	assert_int_equal(found.kind, SQLNAME_EXECUTE);
+	assert_int_equal(found.name_len, 3);
+	assert_memory_equal(found.name, "a\"B", 3);
+	assert_int_equal(found.first, 7);
+	assert_int_equal(found.behind, 13);
+	assert_int_equal(find("EXECUTES s").kind, SQLNAME_NONE);
+	assert_int_equal(find("EXECUTE").kind, SQLNAME_NONE);
+	assert_int_equal(find("EXECUTE \"s").kind, SQLNAME_NONE);
+}
+
 static void anything_else_is_left_alone(void **state)
 {
 	static const char *const texts[] = {"", " ", "DEALLOCATE", "DEALLOCATE ", "DEALLOCATE ALL",
@@ -71,6 +92,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(deallocate_is_recognised),
+		cmocka_unit_test(execute_is_recognised),
 		cmocka_unit_test(anything_else_is_left_alone),
 	};
 

@@ -330,3 +330,43 @@ def test_by_chance(pooler, postgres, seed):
     chance = random.Random(seed)
     same(pooler, postgres, random_script(chance, 80), prepared_statements=chance.choice(("extended", "extended_anonymous")),
          prepared_statements_limit=chance.choice((3, 500)))
+
+
+def test_sql_executes_what_the_protocol_prepared(pooler, postgres):
+    """EXECUTE in a simple query, of a name that the client has prepared by the protocol, on both servers."""
+    heard = same(pooler, postgres, [
+        (0, "a", prepare("s", ALL)), (0, "a", prepare("p", "SELECT b FROM changing WHERE a = $1")),
+        (0, "a", prepare("Q", "INSERT INTO changing (a) VALUES ($1)")), (1, "a", query("EXECUTE s")), (0, "a", query("EXECUTE s")),
+        (1, "a", query(" /* x */ execute P (1);")), (0, "a", query('EXECUTE "Q"(5)')), (1, "a", query('EXECUTE "Q"(6); SELECT 1')),
+        (1, "a", query("EXECUTE q(6)")), (0, "b", query("EXECUTE s")), (1, "a", query("EXECUTE p")), (1, "a", query("EXECUTE p('x')")),
+        (1, "a", query("EXECUTE p(nobody)")),
+        (0, "a", query("BEGIN")), (0, "a", query("EXECUTE p(1)")), (0, "a", query("EXECUTE p(1, 2)")), (0, "a", query("EXECUTE p(1)")),
+        (0, "a", query("ROLLBACK")), (0, "b", prepare("s", "SELECT 'of b'")), (0, "b", query("EXECUTE s")), (0, "a", run("s")),
+        (1, "b", query("EXECUTE s") + close_statement("s") + SYNC), (1, "b", SYNC), (1, "b", query("EXECUTE s")), ADD, (0, "a", query("EXECUTE s")),
+        (1, "a", query("EXECUTE s")), (1, "a", query("EXECUTE p(2)")), (1, "a", query("BEGIN")), (1, "a", query("EXECUTE s")),
+        (1, "a", query("EXECUTE p(2)")), (1, "a", query("COMMIT")), TAKE, (1, "a", query("EXECUTE s")), (0, "a", query("EXECUTE s")),
+        (0, "a", query("DEALLOCATE s")), (0, "a", query("EXECUTE s")), (0, "a", bind(name="p") + execute() + SYNC)])
+    assert errors(heard).count("0A000") == 3
+
+
+def test_sql_executes_what_cannot_be_parsed_any_more(pooler, postgres):
+    """It is an error, once, and the session goes on."""
+    one = pooler(default_pool_size=2, workers=1)
+    postgres.sql(DROP)
+    postgres.sql(MAKE)
+    try:
+        place = Led(postgres, one)
+        ask = lambda request: lambda wire: (wire.send(request), [readable(*m) for m in wire.read_ready()])[1]
+        place.led_to(0, "a", ask(prepare("s", ALL)))
+        place.led_to(0, "a", ask(prepare("i", "INSERT INTO changing (a) VALUES (5)")))
+        postgres.sql("ALTER TABLE changing RENAME TO changed")
+        for name in "sisi":
+            heard = place.led_to(1, "a", ask(query("EXECUTE %s" % name)))
+            assert heard == [("E", "26000", 'prepared statement "%s" does not exist' % name, None), ("Z", b"I")]
+        postgres.sql("ALTER TABLE changed RENAME TO changing")
+        assert [m[0] for m in place.led_to(1, "a", ask(query("EXECUTE s")))] == ["T", "D", "D", "C", "Z"]
+        assert [m[0] for m in place.led_to(1, "a", ask(query("EXECUTE i")))] == ["C", "Z"]
+        place.close()
+    finally:
+        postgres.end_sessions()
+        postgres.sql(DROP)
