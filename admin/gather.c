@@ -5,6 +5,7 @@
 #include "core/errors.h"
 #include "core/tally.h"
 #include "net/socket.h"
+#include "pool/server_cancel.h"
 #include "router/client.h"
 
 #include <stdio.h>
@@ -141,7 +142,7 @@ static void gather_pool_server(
 		sum->servers_tested++;
 		break;
 	case SERVER_CLEANING:
-		if (server->cancels > 0 && server->status == 'I')
+		if (server->cancel && server->status == 'I')
 			sum->servers_cancelled++;
 		else
 			sum->servers_tested++;
@@ -157,7 +158,7 @@ static void gather_pool_server(
 		return; /* as good as gone */
 	}
 	sum->servers_total++;
-	sum->cancels += server->cancels;
+	server_cancel_count(server, &sum->cancels_waiting, &sum->cancels_active);
 }
 
 static void gather_pool(struct core *core, const struct pool *pool, struct gather_pool *sum)
@@ -167,6 +168,7 @@ static void gather_pool(struct core *core, const struct pool *pool, struct gathe
 	gather_stats(&sum->stats, &pool->stats);
 	sum->clients_waiting += pool->waiter_count;
 	sum->is_failing |= pool->failures > 0;
+	sum->cancels += pool->cancel_connections;
 	for (unsigned i = 0; i < SERVER_LIST_COUNT; i++)
 		list_each(link, &pool->servers[i])
 			gather_pool_server(core, container_of(link, struct server, link), sum);
@@ -197,7 +199,7 @@ static void gather_memory(struct core *core, struct gather_memory *memory)
 	gather_slab(&memory[MEMORY_CLIENTS], &core->router->clients);
 	gather_slab(&memory[MEMORY_SERVERS], &core->pools->servers);
 	gather_slab(&memory[MEMORY_STREAMS], &core->net->streams);
-	gather_slab(&memory[MEMORY_CANCELS], &core->router->cancels);
+	gather_slab(&memory[MEMORY_CANCELS], &core->pools->cancels);
 	memory[MEMORY_BUFFERS].spare = ring_buffers_free(ring);
 	memory[MEMORY_BUFFERS].used = ring_buffers_all(ring) - ring_buffers_free(ring);
 	memory[MEMORY_BLOCKS].spare = core->net->free_block_count;
@@ -246,6 +248,7 @@ static void gather_clients_of(
 		case CLIENT_DERIVING:
 		case CLIENT_AUTH:
 		case CLIENT_SETTLING:
+		case CLIENT_CANCELLING:
 			sum->logging_in++;
 			break;
 		case CLIENT_CLOSING:

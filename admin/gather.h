@@ -24,7 +24,8 @@ struct gather_pool {
 	uint64_t servers_active, servers_idle, servers_used, servers_tested, servers_login;
 	uint64_t servers_in_transaction, servers_cancelled, servers_retiring, servers_total;
 	uint64_t servers_closing;
-	uint64_t cancels;     /* under way */
+	uint64_t cancels; /* connections for them */
+	uint64_t cancels_waiting, cancels_active;
 	uint64_t wait_us_max; /* age of the oldest waiter */
 	bool is_failing;      /* on some core */
 };

@@ -153,6 +153,7 @@ static int worker_open(struct worker *worker, char *why, size_t why_size)
 	core->handlers[LETTER_JOB_DONE] = jobs_done;
 	core->handlers[LETTER_CLIENT] = router_adopt;
 	core->handlers[LETTER_CANCEL] = cancel_arrived;
+	core->handlers[LETTER_CANCELLED] = cancel_returned;
 	core->handlers[LETTER_PLAIN] = pool_plain_arrived;
 	core->handlers[LETTER_ASK] = budget_asked;
 	core->handlers[LETTER_PARCEL] = budget_arrived;

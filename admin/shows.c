@@ -172,8 +172,8 @@ static void show_pool(struct core *core, struct rows *rows, const struct config_
 	rows_text(rows, config->user);
 	rows_number(rows, (int64_t)pool->clients_active);
 	rows_number(rows, (int64_t)pool->clients_waiting);
-	rows_number(rows, 0); /* who asks for a cancel is let go before it is forwarded */
-	rows_number(rows, 0);
+	rows_number(rows, (int64_t)pool->cancels_active);
+	rows_number(rows, (int64_t)pool->cancels_waiting);
 	rows_number(rows, (int64_t)pool->servers_active);
 	rows_number(rows, (int64_t)pool->cancels);
 	rows_number(rows, (int64_t)pool->servers_cancelled);

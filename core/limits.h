@@ -45,6 +45,7 @@ enum {
 	LIMIT_PASSWORD_BYTES = 65535,             /* PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH */
 	LIMIT_NAME_BYTES = 64,                    /* PostgreSQL's NAMEDATALEN */
 	LIMIT_LISTENERS = 16,
+	LIMIT_CANCELS = 8, /* connections for cancel requests at once, of one pool of one core */
 	LIMIT_CANCEL_MS =
 		50, /* until a connection is shut down because a cancel did not end what is in flight */
 	LIMIT_LINGER_MS = 1000, /* how long a closing peer may take to read its last message */

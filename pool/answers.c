@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "pool/lease.h"
 #include "pool/pool.h"
+#include "pool/server_cancel.h"
 #include "protocol/frame.h"
 #include "protocol/greeting.h"
 #include "protocol/sqlstate.h"
@@ -455,6 +456,9 @@ static void answers_ready(struct core *core, struct server *server, char status)
 	pending_copied(pending);
 	answers_pop(core, server);
 	server->status = status;
+	server->readies++;
+	if (unlikely(server->cancel))
+		server_cancel_answered(core, server);
 	if (unlikely(status == 'I' && server->is_altered)) {
 		server->is_altered = false;
 		prepared_doubt_altered(&server->prepared);

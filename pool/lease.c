@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/config.h"
 #include "pool/pool.h"
+#include "pool/server_cancel.h"
 #include "protocol/frame.h"
 
 #include <stdio.h>
@@ -184,7 +185,7 @@ void lease_release(struct core *core, struct lease *lease)
 
 	server->used_ns = core->now_ns;
 	if (unlikely(server->dirt || server->traces.held || server->settings->is_hasty ||
-		    server->cancels > 0))
+		    server->cancel))
 		server_clean(core, server);
 	else
 		pool_give(core, server);
@@ -266,6 +267,7 @@ void lease_abandon(struct core *core, struct lease *lease)
 	if (is_mid_request || pending->is_doubtful) {
 		core_count(core, METRIC_force_closed);
 		server->pool->stats.force_closed++;
+		server_cancel_orphan(core, server);
 		server_close(core, server, "its client left in the middle of a request");
 		return;
 	}
@@ -274,6 +276,7 @@ void lease_abandon(struct core *core, struct lease *lease)
 		if (recovery != RECOVERY_RECOVER) {
 			core_count(core, METRIC_force_closed);
 			server->pool->stats.force_closed++;
+			server_cancel_orphan(core, server);
 			server_close(core, server, "its client left before the answer");
 			return;
 		}
@@ -317,7 +320,7 @@ bool lease_is_blocked(struct core *core, struct lease *lease)
 {
 	(void)core;
 	lease->is_blocked = unlikely(!pending_has_room(&lease->server->pending)) ||
-		unlikely(lease->server->traces.asked) ||
+		unlikely(lease->server->traces.asked || lease->server->cancel) ||
 		unlikely(stream_is_full(lease->server->stream));
 	return lease->is_blocked;
 }

@@ -56,6 +56,7 @@ enum lease_refusal {
 	REFUSAL_NAME_TOO_LONG,       /* of a statement or a portal */
 	REFUSAL_DUPLICATE,           /* the client has prepared names->refused already */
 	REFUSAL_SEQUENCE,            /* lastval or currval on a server that others used */
+	REFUSAL_CANCELLED,           /* the client had it cancelled before it was sent */
 	REFUSAL_STALE_PLAN, /* the statement's result is another than the client was told */
 };
 

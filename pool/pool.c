@@ -50,6 +50,7 @@ void pool_init(struct pool *pool)
 
 	for (int i = 0; i < SERVER_LIST_COUNT; i++)
 		list_init(&pool->servers[i]);
+	list_init(&pool->cancels);
 	list_init(&pool->waiters);
 	list_init(&pool->removed);
 	pool->plain_settings = settings_share(pool, &nothing);
@@ -374,7 +375,8 @@ static void pool_dispatch(struct core *core, struct task *task)
 	budget_publish(core, pool);
 	link = list_first(&pool->waiters);
 	if (unlikely(pool->is_removed)) {
-		if (pool->client_count == 0 && pool_total(pool) == 0 && !pool->resolve)
+		if (pool->client_count == 0 && pool_total(pool) == 0 && !pool->resolve &&
+			pool->cancel_count == 0)
 			pools_free(core, pool);
 		return;
 	}

@@ -74,6 +74,10 @@ struct pool {
 	uint64_t
 		stale_ns; /* when a server last refused a statement because the catalog had changed */
 
+	struct list cancels;         /* server_cancels that wait for their connection */
+	unsigned cancel_connections; /* open */
+	unsigned cancel_count;       /* in all */
+
 	unsigned failures;  /* in a row */
 	uint64_t failed_ns; /* when the last of them was counted */
 	char failure_text[256], failure_state[6];
@@ -96,7 +100,7 @@ struct pools {
 	struct list placeless; /* pools that have waiters and no place for a server (places.h) */
 	struct list outbox;    /* of budget_parcel */
 	struct timer outbox_timer;
-	struct slab servers;
+	struct slab servers, cancels;
 	struct statements statements;
 	uint64_t next_id;
 	bool is_draining;

@@ -4,6 +4,7 @@
 #include "core/errors.h"
 #include "core/memory.h"
 #include "core/snapshot.h"
+#include "pool/server_cancel.h"
 #include "protocol/sqlstate.h"
 
 #include <stdlib.h>
@@ -209,7 +210,8 @@ int pools_open(struct core *core, const struct config *config)
 	list_init(&pools->placeless);
 	budget_open(core);
 	statements_init(&pools->statements, core->world->secret);
-	if (slab_init(&pools->servers, sizeof(struct server), LIMIT_SLOTS) != 0)
+	if (slab_init(&pools->servers, sizeof(struct server), LIMIT_SLOTS) != 0 ||
+		slab_init(&pools->cancels, server_cancel_bytes(), LIMIT_SLOTS) != 0)
 		return ERR_NO_MEMORY;
 	pools_apply(core, config);
 	return 0;
@@ -240,7 +242,8 @@ void pools_drain(struct core *core)
 
 bool pools_idle(const struct core *core)
 {
-	return core->pools->servers.live == 0 && list_empty(&core->pools->outbox);
+	return core->pools->servers.live == 0 && core->pools->cancels.live == 0 &&
+		list_empty(&core->pools->outbox);
 }
 
 void pools_close(struct core *core)
@@ -252,6 +255,7 @@ void pools_close(struct core *core)
 	for (size_t i = 0; i < pools->count; i++)
 		pools_free(core, pools->items[i]);
 	slab_destroy(&pools->servers);
+	slab_destroy(&pools->cancels);
 	statements_free(&pools->statements);
 	free(pools->by_id);
 	free(pools->items);

@@ -6,6 +6,7 @@
 #include "core/errors.h"
 #include "pool/lease.h"
 #include "pool/pool.h"
+#include "pool/server_cancel.h"
 #include "pool/server_move.h"
 #include "protocol/frame.h"
 #include "protocol/sqlstate.h"
@@ -39,7 +40,8 @@ void server_enter(struct core *core, struct server *server, enum server_state ne
 	enum server_list from = server_states[server->state].list, to = server_states[next].list;
 
 	CHECK(server_states[server->state].next & (1U << next));
-	CHECK(next != SERVER_IDLE || (pending_empty(&server->pending) && !server->lease));
+	CHECK(next != SERVER_IDLE ||
+		(pending_empty(&server->pending) && !server->lease && !server->cancel));
 	core_timer_stop(core, &server->timer);
 	list_remove(&server->link);
 	pool->server_count[from]--;
@@ -253,6 +255,7 @@ void server_close(struct core *core, struct server *server, const char *reason)
 		(unsigned long long)server->id, server->pool->config->host,
 		server->pool->config->port, server->reason);
 	server_login_end(server);
+	server_cancel_closing(core, server);
 	server_enter(core, server, SERVER_CLOSING);
 	if (polite)
 		stream_send(core, server->stream, terminate, sizeof terminate);
@@ -281,6 +284,7 @@ static void server_timer(struct core *core, struct timer *timer)
 	case SERVER_CLEANING:
 		core_count(core, METRIC_force_closed);
 		server->pool->stats.force_closed++;
+		server_cancel_orphan(core, server);
 		server_close(core, server, "could not be cleaned within rollback_timeout");
 		return;
 	case SERVER_IDLE:
@@ -334,6 +338,8 @@ static void server_clean_step(struct core *core, struct server *server)
 
 	if (!pending_empty(&server->pending) || !answers_at_border(server))
 		return;
+	if (server->cancel)
+		return; /* a late one must hit neither the cleaning nor the next client */
 	if (server->status != 'I') {
 		core_count(core, METRIC_rollbacks);
 		server->pool->stats.rollbacks++;
@@ -360,8 +366,6 @@ static void server_clean_step(struct core *core, struct server *server)
 		server_close(core, server, "its client left what only its end undoes");
 		return;
 	}
-	if (server->cancels > 0)
-		return; /* a late cancel must not hit the next client */
 	if (server->is_reset) {
 		traces_forget(&server->traces);
 		settings_drop(server->settings);
@@ -373,12 +377,12 @@ static void server_clean_step(struct core *core, struct server *server)
 	pool_give(core, server);
 }
 
-void server_cancel_done(struct core *core, struct server *server)
+void server_cancelled(struct core *core, struct server *server)
 {
-	CHECK(server->cancels > 0);
-	server->cancels--;
 	if (server->state == SERVER_CLEANING)
 		server_clean_step(core, server);
+	else if (server->lease && server->lease->is_blocked)
+		core_defer(core, &server->lease->task);
 }
 
 void server_ready(struct core *core, struct server *server, bool hidden)

@@ -79,8 +79,9 @@ struct server {
 	unsigned moves_to;     /* MOVING */
 	uint32_t reconnects;   /* the pool's when it was opened */
 	uint32_t epoch;        /* the pool's server_epoch when it was opened */
-	unsigned
-		cancels; /* cancel requests under way to it: it stays with its client until they are done */
+	struct server_cancel
+		*cancel;  /* asked for or under way: until it is over it stays with its client */
+	uint32_t readies; /* ReadyForQuery that have come */
 	uint32_t pid;
 	uint8_t key[STARTUP_KEY_MAX];
 	uint16_t key_len;
@@ -118,8 +119,8 @@ void server_clean(struct core *core, struct server *server);
 void server_query_hidden(
 	struct core *core, struct server *server, const char *text, enum pending_hidden kind);
 
-/* One cancel request less is under way. */
-void server_cancel_done(struct core *core, struct server *server);
+/* No cancel request is under way any more. */
+void server_cancelled(struct core *core, struct server *server);
 
 /* The word for a state. Static memory. */
 const char *server_state_name(enum server_state state);

@@ -1,45 +1,53 @@
-/* Finding the client of a cancel request, and telling its server. */
+/* Finding the client of a cancel request, having its query cancelled, and telling who asked. */
 #include "router/cancel.h"
 
-#include "core/errors.h"
+#include "pool/server_cancel.h"
 #include "protocol/crypto.h"
+#include "protocol/frame.h"
 #include "protocol/sqlstate.h"
-#include "protocol/writer.h"
 #include "router/client.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { CANCEL_TIMEOUT_MS = 5000 };
+enum { CANCEL_RETRY_MS = 5 };
 
-/* One connection that carries one request to a server. */
-struct cancel {
-	struct stream *stream;
-	struct address address;
-	struct timer timer;
-	uint32_t server_slot, server_generation;
-	uint8_t packet[STARTUP_KEY_MAX + 16];
-	size_t packet_len;
+/* What both letters carry. */
+struct cancel_request {
+	struct server_cancel_wait wait; /* on the core of the client that is meant */
+	struct timer retry;
+	unsigned asker_core;
+	uint32_t asker_slot, asker_generation;
+	uint32_t pid;
+	uint8_t key[STARTUP_KEY_MAX];
+	size_t key_len;
 };
 
-size_t cancel_bytes(void)
+/* ---- on the core of who asks ---- */
+
+static void cancel_let_go(struct core *core, struct client *asker)
 {
-	return sizeof(struct cancel);
+	client_drop(core, asker, "a cancel request");
 }
 
-void cancel_request(struct core *core, uint32_t pid, const uint8_t *key, size_t key_len)
+void cancel_request(
+	struct core *core, struct client *asker, uint32_t pid, const uint8_t *key, size_t key_len)
 {
-	struct cancel_letter *request;
+	struct cancel_request *request;
 	struct letter letter = {.kind = LETTER_CANCEL};
 	uint32_t target, slot;
 
 	if (!client_pid_parse(pid, &target, &slot) || target >= core->world->worker_count ||
 		key_len > STARTUP_KEY_MAX) {
 		core_count(core, METRIC_cancels_ignored);
+		cancel_let_go(core, asker);
 		return;
 	}
-	request = malloc(sizeof *request);
+	request = calloc(1, sizeof *request);
 	CHECK(request);
+	request->asker_core = core->index;
+	request->asker_slot = slab_index(asker);
+	request->asker_generation = slab_generation(asker);
 	request->pid = pid;
 	request->key_len = key_len;
 	memcpy(request->key, key, key_len);
@@ -47,119 +55,97 @@ void cancel_request(struct core *core, uint32_t pid, const uint8_t *key, size_t 
 	if (mailbox_send(core, target, &letter) != 0) {
 		core_count(core, METRIC_cancels_ignored);
 		free(request);
+		cancel_let_go(core, asker);
 	}
 }
 
-static void cancel_connected(struct core *core, struct stream *stream)
+void cancel_returned(struct core *core, const struct letter *letter)
 {
-	struct cancel *cancel = stream->owner;
+	struct cancel_request *request = letter->a;
+	struct client *asker =
+		slab_get(&core->router->clients, request->asker_slot, request->asker_generation);
 
-	stream_send(core, stream, cancel->packet, cancel->packet_len);
-	stream_read(core, stream); /* PostgreSQL closes once it has sent the signal */
+	if (asker && asker->state == CLIENT_CANCELLING)
+		cancel_let_go(core, asker);
+	free(request);
 }
 
-static void cancel_data(
-	struct core *core, struct stream *stream, const struct span *spans, unsigned count)
+/* ---- on the core of who is meant ---- */
+
+static void cancel_give_back(struct core *core, struct cancel_request *request)
 {
-	(void)core, (void)stream, (void)spans,
-		(void)count; /* nothing is said on such a connection */
-}
+	struct letter letter = {.kind = LETTER_CANCELLED, .a = request};
 
-static void cancel_over(struct core *core, struct cancel *cancel)
-{
-	core_timer_stop(core, &cancel->timer);
-	stream_close(core, cancel->stream, STREAM_AT_ONCE);
-}
-
-static void cancel_ended(struct core *core, struct stream *stream, int error)
-{
-	(void)error;
-	cancel_over(core, stream->owner);
-}
-
-static void cancel_closed(struct core *core, struct stream *stream)
-{
-	struct cancel *cancel = stream->owner;
-	struct server *server =
-		slab_get(&core->pools->servers, cancel->server_slot, cancel->server_generation);
-
-	core_timer_stop(core, &cancel->timer);
-	slab_free(&core->router->cancels, cancel);
-	if (server && server->state != SERVER_CLOSING)
-		server_cancel_done(core, server);
-}
-
-static void cancel_timeout(struct core *core, struct timer *timer)
-{
-	cancel_over(core, container_of(timer, struct cancel, timer));
-}
-
-static const struct stream_events cancel_events = {
-	.connected = cancel_connected,
-	.data = cancel_data,
-	.ended = cancel_ended,
-	.closed = cancel_closed,
-};
-
-static void cancel_send(struct core *core, struct server *server)
-{
-	struct cancel *cancel = slab_alloc(&core->router->cancels);
-	struct writer writer;
-
-	if (!cancel)
+	if (mailbox_send(core, request->asker_core, &letter) == 0)
 		return;
-	cancel->address = server->address;
-	cancel->server_slot = slab_index(server);
-	cancel->server_generation = slab_generation(server);
-	timer_init(&cancel->timer, cancel_timeout);
-	writer_init(&writer, cancel->packet, sizeof cancel->packet);
-	startup_write_cancel(&writer, server->pid, server->key, server->key_len);
-	cancel->packet_len = writer_len(&writer);
-	if (cancel->packet_len == 0 ||
-		stream_connect(core, &cancel->address, &cancel_events, cancel, &cancel->stream) !=
-			0) {
-		slab_free(&core->router->cancels, cancel);
-		return;
-	}
-	server->cancels++;
-	core_count(core, METRIC_cancels);
-	core_timer_set(core, &cancel->timer, CANCEL_TIMEOUT_MS);
+	core_count(core, METRIC_letters_delayed);
+	core_timer_set(core, &request->retry, CANCEL_RETRY_MS);
 }
 
-static void cancel_client(struct core *core, struct client *client)
+static void cancel_retry(struct core *core, struct timer *timer)
+{
+	cancel_give_back(core, container_of(timer, struct cancel_request, retry));
+}
+
+static void cancel_over(struct core *core, struct server_cancel_wait *wait)
+{
+	cancel_give_back(core, container_of(wait, struct cancel_request, wait));
+}
+
+/* Whether the first message that waits is a request, of which nothing has been sent. */
+static bool cancel_awaits_its_turn(struct client *client)
+{
+	uint8_t type = 0;
+
+	return client->is_waiting && client->left == 0 && chain_peek(&client->in, &type, 1) == 1 &&
+		memchr("QPBDECF", type, 7);
+}
+
+/* Returns whether the server has been asked, and has the request now. */
+static bool cancel_client(struct core *core, struct client *client, struct cancel_request *request)
 {
 	static const struct fault fault = {"ERROR", SQLSTATE_QUERY_CANCELED,
 		"canceling statement due to user request", NULL, NULL};
 
 	if (client->state == CLIENT_CONSOLE && client->command) {
 		client_console_cancel(core, client);
-	} else if (client->state != CLIENT_READY) {
-		core_count(core, METRIC_cancels_ignored);
-	} else if (client->lease.state == LEASE_WAITING) {
-		lease_cancel_wait(core, &client->lease);
-		client_relay_fail(core, client, &fault);
-	} else if (client->lease.state == LEASE_HELD &&
-		!pending_empty(&client->lease.server->pending)) {
-		cancel_send(core, client->lease.server);
-	} else {
-		core_count(core, METRIC_cancels_ignored); /* its query is over already */
+		return false;
 	}
+	if (client->state == CLIENT_READY && client->lease.state == LEASE_HELD) {
+		if (server_cancel_ask(core, client->lease.server, &request->wait))
+			return true;
+		if (cancel_awaits_its_turn(client)) {
+			client->is_cancelled = true;
+			return false;
+		}
+	} else if (client->state == CLIENT_READY && cancel_awaits_its_turn(client)) {
+		if (client->lease.state == LEASE_WAITING)
+			lease_cancel_wait(core, &client->lease);
+		client_relay_fail(core, client, &fault);
+		return false;
+	}
+	core_count(core, METRIC_cancels_ignored); /* its query is over already */
+	return false;
 }
 
 void cancel_arrived(struct core *core, const struct letter *letter)
 {
-	struct cancel_letter *request = letter->a;
+	struct cancel_request *request = letter->a;
 	uint32_t index, slot, at = 0;
 	struct client *client = NULL;
 
 	CHECK(client_pid_parse(request->pid, &index, &slot) && index == core->index);
+	timer_init(&request->retry, cancel_retry);
+	request->wait.over = cancel_over;
 	at = slot;
 	client = slab_next(&core->router->clients, &at);
 	if (client && slab_index(client) == slot && client->key_len > 0 &&
 		client->key_len == request->key_len &&
-		crypto_equal(client->key, request->key, request->key_len))
-		cancel_client(core, client);
-	else
+		crypto_equal(client->key, request->key, request->key_len)) {
+		if (cancel_client(core, client, request))
+			return;
+	} else {
 		core_count(core, METRIC_cancels_ignored);
-	free(request);
+	}
+	cancel_give_back(core, request);
 }

@@ -94,6 +94,7 @@ static void client_data(
 	case CLIENT_CONSOLE:
 		client_console_data(core, client, spans, count);
 		return;
+	case CLIENT_CANCELLING:
 	case CLIENT_CLOSING:
 	case CLIENT_STATE_COUNT:
 		return;

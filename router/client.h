@@ -1,7 +1,8 @@
 /* client: one session of a client, from accept to close.
  *
  *   STARTUP -> DERIVING -> AUTH -> SETTLING -> READY
- *        \-> (console) CONSOLE                   any of them -> CLOSING -> freed
+ *        |-> (console) CONSOLE                   any of them -> CLOSING -> freed
+ *        \-> (a cancel request) CANCELLING, until that is dealt with
  *
  * Owner: the core's router. Thread: that core's. Memory: a slot of the client slab; what only the login needs is apart and freed
  * with it. While READY, the lease's state says whether the client idles, waits or has a server.
@@ -48,12 +49,13 @@ struct client {
 	uint32_t left;      /* bytes of the present message still to come */
 	uint8_t state;      /* enum client_state */
 	uint8_t mode; /* enum pool_mode, from the login on; a reload changes it only between two transactions */
-	bool discards;   /* ... which go nowhere */
-	bool skips;      /* a batch has failed: nothing counts until its Sync */
-	bool is_waiting; /* the first message in `in` waits for a server, or for room */
-	bool is_leaving; /* said goodbye, and still gets the answers to what it asked before */
-	uint8_t counted; /* enum client_count: where the tallies have it */
-	char status;     /* of the last ReadyForQuery */
+	bool discards;     /* ... which go nowhere */
+	bool skips;        /* a batch has failed: nothing counts until its Sync */
+	bool is_waiting;   /* the first message in `in` waits for a server, or for room */
+	bool is_cancelled; /* the request that waits fails with 57014 when its turn comes */
+	bool is_leaving;   /* said goodbye, and still gets the answers to what it asked before */
+	uint8_t counted;   /* enum client_count: where the tallies have it */
+	char status;       /* of the last ReadyForQuery */
 	bool has_begun; /* a transaction that no server knows of yet, because nothing else was asked */
 	struct sqlscan_begin begin; /* ... in this way */
 	uint8_t key_len;

@@ -520,9 +520,9 @@ static bool login_first_packet(struct core *core, struct client *client)
 		login_answer_encryption(core, client, 1);
 		return client->state == CLIENT_STARTUP;
 	case STARTUP_CANCEL:
-		cancel_request(
-			core, login->startup.pid, login->startup.key, login->startup.key_len);
-		client_drop(core, client, "a cancel request");
+		client_enter(core, client, CLIENT_CANCELLING);
+		cancel_request(core, client, login->startup.pid, login->startup.key,
+			login->startup.key_len);
 		return false;
 	case STARTUP_SESSION:
 		login->has_packet = true;
@@ -766,7 +766,7 @@ static void login_throttle(struct core *core, struct client *client)
 	bool is_unfinished = client->state == CLIENT_STARTUP || client->state == CLIENT_AUTH;
 
 	if (client->state == CLIENT_READY || client->state == CLIENT_CONSOLE ||
-		client->state == CLIENT_CLOSING)
+		client->state == CLIENT_CANCELLING || client->state == CLIENT_CLOSING)
 		return;
 	if (!held_update(core, client, is_unfinished))
 		stream_pause(core, client->stream);

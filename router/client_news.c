@@ -167,6 +167,10 @@ static void news_refused(struct core *core, struct lease *lease, unsigned refusa
 		fault.message =
 			"transaction control statements are not supported in statement pooler mode";
 		break;
+	case REFUSAL_CANCELLED:
+		fault.sqlstate = SQLSTATE_QUERY_CANCELED;
+		fault.message = "canceling statement due to user request";
+		break;
 	case REFUSAL_SEQUENCE:
 		fault.sqlstate = SQLSTATE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 		fault.message = "the last value of a sequence is not known in this transaction";

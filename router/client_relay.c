@@ -164,6 +164,11 @@ static enum relay_verdict relay_request(
 		return relay_check(client, message);
 	if (unlikely(client->has_begun))
 		session_begin(core, client);
+	if (unlikely(client->is_cancelled)) {
+		client->is_cancelled = false;
+		message->refusal = REFUSAL_CANCELLED;
+		return RELAY_REFUSE;
+	}
 	if (unlikely(!relay_may_go(core, client, message)))
 		return RELAY_REFUSE;
 	if (lease_follows(core, lease)) {
@@ -266,8 +271,9 @@ static enum relay_verdict relay_decide(
 	case CLIENT_SYNC:
 		return relay_sync(core, client, message);
 	case CLIENT_COPY_DATA:
-		/* outside of COPY PostgreSQL ignores it: it may have been on its way when the copy failed */
-		if (!has_server)
+		/* Outside of COPY PostgreSQL ignores it: it may have been on its way when the copy failed. A server that is
+		 * asked what was left on it may be given back at once, and not in the middle of a message. */
+		if (!has_server || unlikely(client->lease.server->traces.asked))
 			return RELAY_DROP;
 		client->lease.server->pending.has_data = true;
 		return RELAY_FORWARD;

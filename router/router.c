@@ -5,7 +5,6 @@
 #include "core/tally.h"
 #include "net/socket.h"
 #include "protocol/sqlstate.h"
-#include "router/cancel.h"
 #include "router/client.h"
 #include "router/keys.h"
 
@@ -37,10 +36,7 @@ int router_open(struct core *core, const struct config *config, const char *admi
 	held_open(&router->held);
 	task_init(&router->trim, router_trim);
 	timer_init(&router->drain_timer, router_drain_over);
-	return slab_init(&router->clients, sizeof(struct client), LIMIT_SLOTS) ||
-			slab_init(&router->cancels, cancel_bytes(), LIMIT_SLOTS)
-		? ERR_NO_MEMORY
-		: 0;
+	return slab_init(&router->clients, sizeof(struct client), LIMIT_SLOTS);
 }
 
 static void router_trim(struct core *core, struct task *task)
@@ -53,7 +49,6 @@ void router_close(struct core *core)
 {
 	core_timer_stop(core, &core->router->drain_timer);
 	slab_destroy(&core->router->clients);
-	slab_destroy(&core->router->cancels);
 	keys_drop(core->router->keys);
 	free(core->router);
 	core->router = NULL;
@@ -135,6 +130,11 @@ static void router_dismiss(struct core *core, bool everybody)
 	while ((client = slab_next(&core->router->clients, &at))) {
 		if (client->state == CLIENT_CLOSING || client->state == CLIENT_CONSOLE)
 			continue;
+		if (client->state == CLIENT_CANCELLING) {
+			if (everybody)
+				client_drop(core, client, "pgring is shutting down");
+			continue;
+		}
 		if (core->router->drain == DRAIN_SERVERS && client->state == CLIENT_READY &&
 			client->lease.state == LEASE_WAITING)
 			client_fatal(core, client, &router_waited);
@@ -225,5 +225,5 @@ unsigned router_kill_client(struct core *core, uint64_t id)
 
 bool router_idle(const struct core *core)
 {
-	return core->router->clients.live == 0 && core->router->cancels.live == 0;
+	return core->router->clients.live == 0;
 }

@@ -26,7 +26,6 @@ enum drain_mode {
 struct router {
 	const struct config *config;
 	struct slab clients;
-	struct slab cancels;
 	struct task trim; /* gives back what a crowd has left behind in `clients` */
 	struct held_core held;
 	struct keys *keys; /* SCRAM keys of users, once derived */

@@ -77,4 +77,7 @@ _Noreturn void sim_fail(const char *format, ...) printf_like(1, 2);
 /* Set by the ring: makes the member's event descriptor readable. */
 extern void (*sim_wake)(unsigned member);
 
+/* Whether pgring has a server connection with that process number which it has not given up. sim_main.c. */
+bool sim_pooler_uses(unsigned pid);
+
 #endif

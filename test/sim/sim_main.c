@@ -237,6 +237,7 @@ static void worker_open(struct sim_worker *worker)
 	core->handlers[LETTER_JOB_DONE] = jobs_done;
 	core->handlers[LETTER_CLIENT] = router_adopt;
 	core->handlers[LETTER_CANCEL] = cancel_arrived;
+	core->handlers[LETTER_CANCELLED] = cancel_returned;
 	core->handlers[LETTER_PLAIN] = pool_plain_arrived;
 	core->handlers[LETTER_ASK] = budget_asked;
 	core->handlers[LETTER_PARCEL] = budget_arrived;
@@ -414,6 +415,19 @@ static void run_check_places(void)
 	}
 }
 
+bool sim_pooler_uses(unsigned pid)
+{
+	for (unsigned i = 0; i < run.worker_count; i++) {
+		uint32_t at = 0;
+		const struct server *server;
+
+		while ((server = slab_next(&run.workers[i].core.pools->servers, &at)))
+			if (server->pid == pid && server->state != SERVER_CLOSING)
+				return true;
+	}
+	return false;
+}
+
 /* Other sizes for the same pools, to every core in turn. */
 static void run_reload(void)
 {
@@ -543,8 +557,8 @@ static void check_idle(void)
 
 		SIM_CHECK(core->router->clients.live == 0, "core %u: %u clients are left", i,
 			core->router->clients.live);
-		SIM_CHECK(core->router->cancels.live == 0, "core %u: %u cancel requests are left",
-			i, core->router->cancels.live);
+		SIM_CHECK(core->pools->cancels.live == 0, "core %u: %u cancel requests are left", i,
+			core->pools->cancels.live);
 		SIM_CHECK(core->net->streams.live == core->pools->servers.live,
 			"core %u: %u streams, but %u servers", i, core->net->streams.live,
 			core->pools->servers.live);
@@ -589,7 +603,7 @@ static void trace_cores(void)
 
 		sim_trace("core %u: %u clients, %u cancels, %u streams, %u servers, listener %s, "
 			  "%u in flight, %s",
-			i, core->router->clients.live, core->router->cancels.live,
+			i, core->router->clients.live, core->pools->cancels.live,
 			core->net->streams.live, core->pools->servers.live,
 			listener_all_stopped(core) ? "stopped" : "there",
 			ring_sim_in_flight(core->net->ring),
