@@ -417,6 +417,9 @@ static void answers_note(struct core *core, struct server *server, const struct 
 			answers_described(core, server, frame, at, len);
 		return;
 	case SERVER_PARSE_COMPLETE:
+		server->pool->stats.server_parses++;
+		answers_pop(core, server);
+		return;
 	case SERVER_BIND_COMPLETE:
 	case SERVER_CLOSE_COMPLETE:
 	case SERVER_PORTAL_SUSPENDED:

@@ -28,7 +28,8 @@
 struct pool_stats {
 	uint64_t assignments, transactions, queries, received, sent;
 	uint64_t transaction_us, query_us, wait_us, logins;
-	uint64_t parses, binds;
+	uint64_t parses, binds; /* of clients */
+	uint64_t server_parses; /* that a server has done, for clients or of pgring's own */
 	uint64_t connects, connect_us, failures; /* of server connections */
 	uint64_t rollbacks, resyncs, cleaned, force_closed;
 };

@@ -548,6 +548,28 @@ def test_binary_results(shop):
 
 
 @pytest.mark.pgring_only
+def test_parses_of_clients_and_of_servers(shop):
+    """What a client sends is counted once; what a server parses because it lacks the statement is counted there, what fails is not."""
+    one, console = shop(default_pool_size=2, workers=1)
+    wire, holder = one.connect(), one.connect()
+
+    def counts():
+        row = console.row("SHOW STATS", database=DATABASE)
+        return float(row["total_client_parse_count"]), float(row["total_server_parse_count"])
+
+    before = counts()
+    wire.send(parse("SELECT 1", name="s") + SYNC)
+    wire.read_ready()
+    assert counts() == (before[0] + 1, before[1] + 1)
+    holder.ask("BEGIN; SELECT 1")  # has the server that has been used last
+    wire.send(bind(name="s") + execute() + SYNC)
+    wire.read_ready()
+    assert counts() == (before[0] + 1, before[1] + 2)
+    wire.send(parse("SELEC", name="t") + SYNC)
+    wire.read_ready()
+    assert counts() == (before[0] + 2, before[1] + 2)
+
+
 def test_named_statements_and_portals(shop):
     _, console = shop()
     console.wire.send(parse("SHOW VERSION", name="v") + parse("SHOW STATE", name="s") + SYNC)
