@@ -139,6 +139,8 @@ void pool_server_failed(struct core *core, struct pool *pool, uint64_t began_ns,
 	pool_count_failure(core, pool, began_ns, fault);
 	if (pool_alive(pool) > 0)
 		return;
+	if (pool->is_asking || pool->coming > 0 || budget_has_idle(core, pool))
+		return; /* what another core has connected will do */
 	/* A client that is told may stand in the queue again at once: at its end, and with no failed attempt. */
 	while ((link = list_first(&pool->waiters))) {
 		struct lease *lease = container_of(link, struct lease, link);

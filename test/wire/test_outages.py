@@ -225,18 +225,20 @@ def preload(tmp_path):
     return Preload(str(tmp_path))
 
 
-def test_host_that_comes_and_goes(pooler, postgres, preload):
+@pytest.mark.parametrize("workers", (1, 4))
+def test_host_that_comes_and_goes(pooler, postgres, preload, workers):
     """A name that does not resolve is named in the error; it is looked up anew for each connection, so service follows within 1 s.
-    Connections that stand do not care."""
+    Connections that stand do not care, and serve the clients of cores that have never known the address."""
     one = pooler(databases=[database_row(postgres, host="moving.test")], checkout_timeout=2000, connect_timeout=1000, env=preload.env(),
-                 default_pool_size=2, workers=1)
+                 default_pool_size=2 * workers, min_pool_size=0, workers=workers)
     assert "moving.test" in reason(one)
     preload.set(address=postgres.host)
     served_again(one)
     preload.set()
-    wire = one.connect()
+    wires = [one.connect() for _ in range(2 * workers)]
     for _ in range(20):
-        assert wire.one("SELECT 1") == "1"
+        for wire in wires:
+            assert wire.one("SELECT 1") == "1"
 
 
 @pytest.mark.slow
