@@ -343,13 +343,13 @@ def test_a_hundred_thousand_statements(pooler):
     chosen = range(0, 100_000, 777)
     wire.send(b"".join(bind(name="s%d" % i) + execute() for i in chosen) + SYNC)
     assert wire.rows(wire.read_ready(timeout=30)) == [[str(i)] for i in chosen]
-    assert one.rss_kb() - before < 60_000
+    assert harness.SANITIZED or one.rss_kb() - before < 60_000
     wire.close()
     again = one.connect()
     for first in range(0, 20_000, 1000):
         again.send(b"".join(parse("SELECT -%d" % i, "s") + close_statement("s") for i in range(first, first + 1000)) + SYNC)
         assert kinds(again.read_ready(timeout=30)) == b"13" * 1000 + b"Z"
-    assert one.rss_kb() - before < 60_000
+    assert harness.SANITIZED or one.rss_kb() - before < 60_000
 
 
 @pytest.mark.parametrize("names", (b"s" * 3000, b"pgring_" * 20))
