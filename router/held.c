@@ -24,6 +24,12 @@ void held_open(struct held_core *held)
 	task_init(&held->task, held_run);
 }
 
+void held_close(struct core *core)
+{
+	core_timer_stop(core, &core->router->held.timer);
+	list_remove(&core->router->held.task.link);
+}
+
 void held_init(struct held *held)
 {
 	list_init(&held->link);

@@ -44,6 +44,8 @@ struct held_core {
 };
 
 void held_open(struct held_core *held);
+/* The core ends, and its clients are gone. */
+void held_close(struct core *core);
 void held_init(struct held *held);
 
 /* Counts client->in after it has changed. `is_unfinished`: its first message is not whole, and not because of pgring. Returns

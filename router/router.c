@@ -48,6 +48,8 @@ static void router_trim(struct core *core, struct task *task)
 void router_close(struct core *core)
 {
 	core_timer_stop(core, &core->router->drain_timer);
+	list_remove(&core->router->trim.link);
+	held_close(core);
 	slab_destroy(&core->router->clients);
 	keys_drop(core->router->keys);
 	free(core->router);
