@@ -162,19 +162,21 @@ def test_in_a_transaction(pooler, postgres, cores):
     assert wire.one("SELECT 1") == "1"
 
 
-def test_only_the_first_of_a_pipeline(pooler, postgres, cores):
+def test_only_the_first_of_a_pipeline(pooler, postgres, slow, cores):
     """However many requests there are: they mean what ran when they came."""
-    one = pooler(default_pool_size=1, workers=cores)
+    one = pooler(default_pool_size=1, workers=cores, databases=[slow.database()])
     wire = one.connect()
-    for _ in range(5):
-        wire.send(query("SELECT 'victim', pg_sleep(60)") + query("SELECT 'second', pg_sleep(0.1)") + query("SELECT 'third'"))
-        postgres.await_active("victim")
-        asked = [ask_cancel(wire) for _ in range(10)]
-        assert error(wire.read_ready()) == CANCELLED
-        assert [row[0] for row in wire.rows(wire.read_ready())] == ["second"]
-        assert [row[0] for row in wire.rows(wire.read_ready())] == ["third"]
-        for other in asked:
-            assert other.read_to_end() == []
+    wire.send(query("SELECT 'victim', pg_sleep(60)") + query("SELECT 'second', pg_sleep(0.3)") + query("SELECT 'third'"))
+    postgres.await_active("victim")
+    asked = [ask_cancel(wire) for _ in range(10)]
+    wait_until(lambda: sum(int(row["cl_active_cancel_req"]) + int(row["cl_waiting_cancel_req"])
+                           for row in figures(one, "POOLS")) == len(asked), 4, "all requests")
+    slow.open.set()
+    assert error(wire.read_ready()) == CANCELLED
+    assert [row[0] for row in wire.rows(wire.read_ready())] == ["second"]
+    assert [row[0] for row in wire.rows(wire.read_ready())] == ["third"]
+    for other in asked:
+        assert other.read_to_end() == []
 
 
 def test_an_idle_transaction(pooler, cores):
