@@ -384,7 +384,9 @@ static void gather_server(struct core *core, struct gather *gather, struct serve
 	struct rows *rows = &gather->rows;
 	const char *application = params_get(&server->params, "application_name");
 	const struct client *client =
-		server->lease ? container_of(server->lease, struct client, lease) : NULL;
+		server->lease && !server->pool->is_single
+		? container_of(server->lease, struct client, lease)
+		: NULL;
 
 	rows_begin(rows);
 	rows_text(rows, "S");

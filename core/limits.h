@@ -40,10 +40,12 @@ enum {
 	LIMIT_STATEMENT_BYTES = 32 << 20,         /* of one prepared statement */
 	LIMIT_CLIENT_STATEMENTS_BYTES = 64 << 20, /* of all of one client's, each counted in full */
 	LIMIT_STATEMENTS_BYTES = 256 << 20,       /* of all of one core's, each counted once */
-	LIMIT_PENDING = 1024,                     /* answers that one server owes */
-	LIMIT_STARTUP_BYTES = 10000,              /* PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
-	LIMIT_PASSWORD_BYTES = 65535,             /* PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH */
-	LIMIT_NAME_BYTES = 64,                    /* PostgreSQL's NAMEDATALEN */
+	LIMIT_UNHEARD_BYTES = 4 << 20,            /* notifications that wait for one client */
+	LIMIT_NEWS_BYTES = 4 << 20,   /* ... for other cores, before no more are received */
+	LIMIT_PENDING = 1024,         /* answers that one server owes */
+	LIMIT_STARTUP_BYTES = 10000,  /* PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
+	LIMIT_PASSWORD_BYTES = 65535, /* PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH */
+	LIMIT_NAME_BYTES = 64,        /* PostgreSQL's NAMEDATALEN */
 	LIMIT_LISTENERS = 16,
 	LIMIT_CANCELS = 8, /* connections for cancel requests at once, of one pool of one core */
 	LIMIT_CANCEL_MS =

@@ -60,6 +60,7 @@ static uint32_t answers_need(const struct server *server, const struct frame *fr
 			return FRAME_HEAD;
 		return frame->bytes < ANSWERS_PEEK_MAX ? frame->bytes : ANSWERS_PEEK_MAX;
 	case SERVER_ERROR:
+	case SERVER_NOTIFICATION:
 	case SERVER_PARAMETER_STATUS:
 		return frame->bytes < ANSWERS_PEEK_MAX ? frame->bytes : ANSWERS_PEEK_MAX;
 	case SERVER_READY_FOR_QUERY:
@@ -108,7 +109,9 @@ static bool answers_hides(const struct server *server, uint8_t type)
 	if (!server->lease)
 		return true;
 	if (type == SERVER_NOTIFICATION)
-		return false;
+		return false; /* answers_hides_notification tells */
+	if (!server->lease->sink)
+		return true;
 	if (type == SERVER_PARAMETER_STATUS && unlikely(server->traces.resets))
 		return true; /* answers_parameter tells it */
 	if (pending_empty(&server->pending))
@@ -142,6 +145,31 @@ static bool answers_hides_error(const struct server *server, const uint8_t *at, 
 
 	return fault_read(at + FRAME_HEAD, len - FRAME_HEAD, &fields) == 0 &&
 		answers_misnames(server, &fields, &key);
+}
+
+static bool answers_hides_notification(
+	struct core *core, struct server *server, const uint8_t *at, size_t len)
+{
+	struct lease *lease = server->lease;
+
+	if (!lease)
+		return true;
+	if (lease->events->notified)
+		return lease->events->notified(core, lease, at, len);
+	return (!lease->keeps || lease->subscriber) && subscriber_hears(core, lease, at, len);
+}
+
+/* Whether the client does not get the message whose first bytes these are. */
+static inline bool answers_hides_it(struct core *core, struct server *server,
+	const struct frame *frame, const uint8_t *at, size_t len)
+{
+	if (answers_hides(server, frame->type))
+		return true;
+	if (unlikely(frame->type == SERVER_ERROR))
+		return answers_hides_error(server, at, len);
+	if (unlikely(frame->type == SERVER_NOTIFICATION))
+		return answers_hides_notification(core, server, at, len);
+	return false;
 }
 
 /* ---- what each message means ---- */
@@ -572,9 +600,7 @@ static ptrdiff_t answers_gather(
 			answers_broken(core, server, objection);
 			return -1;
 		}
-		hidden = answers_hides(server, frame.type) ||
-			(frame.type == SERVER_ERROR &&
-				answers_hides_error(server, gather->bytes, gather->have));
+		hidden = answers_hides_it(core, server, &frame, gather->bytes, gather->have);
 		n = gather->have;
 		gather->have = 0; /* before the frame is dealt with: it may set the server free */
 		server->left = frame.bytes - (uint32_t)n;
@@ -647,8 +673,7 @@ static void answers_span(struct core *core, struct server *server, const struct 
 		}
 		n = (uint32_t)(end - at) < frame.bytes ? (uint32_t)(end - at) : frame.bytes;
 		server->left = frame.bytes - n;
-		if (unlikely(answers_hides(server, frame.type) ||
-			    (frame.type == SERVER_ERROR && answers_hides_error(server, at, n)))) {
+		if (unlikely(answers_hides_it(core, server, &frame, at, n))) {
 			answers_pass(core, server, span, run, at);
 			run = at + n;
 			server->hides_rest = server->left > 0;

@@ -77,6 +77,11 @@ void budget_forget(struct config *config)
 	config->identities = NULL;
 }
 
+struct budget *budget_single(unsigned core_count)
+{
+	return budget_new(0, core_count);
+}
+
 int budget_share(unsigned core, unsigned core_count, int64_t whole)
 {
 	int64_t share = whole / core_count + (core < whole % core_count);

@@ -74,6 +74,9 @@ must_check int budget_assign(
 /* The configuration is about to be freed. Thread: control. */
 void budget_forget(struct config *config);
 
+/* One that no other core knows. NULL: no memory. Freed by free(). */
+struct budget *budget_single(unsigned core_count);
+
 /* Before the core's pools are made. */
 void budget_open(struct core *core);
 

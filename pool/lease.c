@@ -10,6 +10,64 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool lease_is_at_rest(const struct lease *lease)
+{
+	const struct server *server = lease->server;
+	const struct pending *pending = &server->pending;
+
+	return pending_empty(pending) && !pending->is_open && !pending->skipping &&
+		!lease->is_mid_request && !lease->is_trial && server->status == 'I' &&
+		!server->traces.asked && !server->cancel && answers_at_border(server);
+}
+
+/* A client that listens goes on without its server as soon as it can. */
+static void lease_settle(struct core *core, struct lease *lease)
+{
+	struct subscriber *subscriber = lease->subscriber;
+	struct server *server = lease->server;
+	struct traces *traces;
+
+	if (lease->state != LEASE_HELD || lease->keeps || !lease_is_at_rest(lease))
+		return;
+	traces = &server->traces;
+	if (unlikely(traces->suspected)) {
+		traces_ask(core, server);
+		return;
+	}
+	if (!(traces->held & TRACE_LISTEN))
+		return;
+	if (subscriber->count == 0) {
+		subscriber_free(core, lease);
+	} else {
+		if (subscriber->is_moving)
+			return;
+		if (unlikely(lease->pool->is_paused))
+			subscriber_strand(lease);
+		if (subscriber->source == SUBSCRIBER_AT_SERVER) {
+			subscriber_leave(core, lease);
+			return;
+		}
+		subscriber->server_listens = false;
+	}
+	if (traces->held == TRACE_LISTEN) { /* what cleans the server ends its listening */
+		lease_release(core, lease);
+		lease->events->released(core, lease);
+		return;
+	}
+	traces->held &= (uint16_t)~TRACE_LISTEN;
+	server_query_hidden(core, server, "UNLISTEN *", HIDDEN_NEEDED);
+}
+
+static void lease_listen(struct core *core, struct lease *lease)
+{
+	struct subscriber *subscriber;
+
+	lease_settle(core, lease);
+	subscriber = lease->subscriber;
+	if (subscriber && (!chain_empty(&subscriber->ready) || subscriber->is_overrun))
+		lease->events->news(core, lease);
+}
+
 static void lease_bring_news(struct core *core, struct task *task)
 {
 	struct lease *lease = container_of(task, struct lease, task);
@@ -19,6 +77,8 @@ static void lease_bring_news(struct core *core, struct task *task)
 		lease->events->tried(core, lease);
 		return;
 	}
+	if (unlikely(lease->subscriber))
+		lease_listen(core, lease);
 	if (lease->state != LEASE_HELD)
 		return;
 	if (lease->is_new) {
@@ -170,6 +230,10 @@ static struct server *lease_detach(struct core *core, struct lease *lease)
 
 	CHECK(lease->state == LEASE_HELD && server->lease == lease);
 	list_remove(&lease->task.link);
+	if (unlikely(lease->subscriber)) {
+		lease->subscriber->server_listens = false;
+		core_defer(core, &lease->task);
+	}
 	lease->server = NULL;
 	lease->state = LEASE_NONE;
 	lease->is_new = lease->is_blocked = false;
@@ -202,6 +266,11 @@ void lease_answered(struct core *core, struct lease *lease, char status)
 		lease->events->answered(core, lease, status, true);
 		return;
 	}
+	if (unlikely(lease->subscriber)) {
+		if (status == 'I')
+			subscriber_transaction_ended(lease->subscriber);
+		core_defer(core, &lease->task);
+	}
 	if (unlikely(server->traces.suspected | server->traces.held) && !kept) {
 		kept = true;
 		lease->knows_unnamed = false; /* the same as with another server */
@@ -230,15 +299,26 @@ void lease_asked(struct core *core, struct lease *lease)
 	struct server *server = lease->server;
 
 	traces_answered(core, server);
+	if (lease->subscriber && lease->subscriber->count == 0 &&
+		!(server->traces.held & TRACE_LISTEN))
+		subscriber_free(core, lease);
 	if (server->traces.held) {
 		if (server->settings != lease->settings)
 			lease_apply_settings(core, lease);
-		if (lease->is_blocked)
+		if (lease->is_blocked || lease->subscriber)
 			core_defer(core, &lease->task);
 		return;
 	}
 	lease_release(core, lease);
 	lease->events->released(core, lease);
+}
+
+void lease_hidden(struct core *core, struct lease *lease)
+{
+	if (lease->events->hidden)
+		lease->events->hidden(core, lease);
+	else if (lease->is_blocked || lease->subscriber)
+		core_defer(core, &lease->task);
 }
 
 /* Sends a request that fails whatever state the server is in: no server parses two statements at once, nor is this word one. */
@@ -321,6 +401,7 @@ bool lease_is_blocked(struct core *core, struct lease *lease)
 	(void)core;
 	lease->is_blocked = unlikely(!pending_has_room(&lease->server->pending)) ||
 		unlikely(lease->server->traces.asked || lease->server->cancel) ||
+		unlikely(lease->subscriber && subscriber_is_leaving(lease->subscriber)) ||
 		unlikely(stream_is_full(lease->server->stream));
 	return lease->is_blocked;
 }

@@ -9,6 +9,7 @@
 #include "net/stream.h"
 #include "pool/names.h"
 #include "pool/server.h"
+#include "pool/subscriber.h"
 
 struct lease;
 struct lease_loss;
@@ -32,6 +33,12 @@ struct lease_events {
 	void (*refused)(struct core *core, struct lease *lease, unsigned refusal);
 	/* An error of the server in whose text a name was put right. `fault` is borrowed for the call. */
 	void (*corrected)(struct core *core, struct lease *lease, const struct fault *fault);
+	/* lease->subscriber has something ready, or is overrun. */
+	void (*news)(struct core *core, struct lease *lease);
+	/* A herald's: a query of its own was answered; a NotificationResponse came. */
+	void (*hidden)(struct core *core, struct lease *lease);
+	bool (*notified)(
+		struct core *core, struct lease *lease, const uint8_t *message, size_t len);
 	/* The server is gone in the middle; the lease is NONE again. */
 	void (*lost)(struct core *core, struct lease *lease, const struct lease_loss *loss);
 };
@@ -57,6 +64,7 @@ enum lease_refusal {
 	REFUSAL_DUPLICATE,           /* the client has prepared names->refused already */
 	REFUSAL_SEQUENCE,            /* lastval or currval on a server that others used */
 	REFUSAL_CANCELLED,           /* the client had it cancelled before it was sent */
+	REFUSAL_LISTEN, /* LISTEN or UNLISTEN in the middle of a batch, by a client that listens */
 	REFUSAL_STALE_PLAN, /* the statement's result is another than the client was told */
 };
 
@@ -78,10 +86,12 @@ struct lease {
 	uint64_t user;             /* a number of the client's own, not 0 */
 	struct server *server;     /* HELD */
 	struct names *names;       /* the client's prepared statements; never NULL */
-	struct list link;          /* WAITING: in pool->waiters */
-	struct task task;          /* brings the news of granted and unblocked */
-	uint64_t since_ns;         /* WAITING: since when; HELD: when its transaction began */
-	uint64_t request_ns;       /* when the first unanswered request was sent */
+	struct subscriber
+		*subscriber; /* the client listens; NULL: it does not, or its server does */
+	struct list link;    /* WAITING: in pool->waiters */
+	struct task task;    /* brings the news of granted and unblocked */
+	uint64_t since_ns;   /* WAITING: since when; HELD: when its transaction began */
+	uint64_t request_ns; /* when the first unanswered request was sent */
 	uint64_t queries, transactions; /* so far */
 	unsigned failed_attempts; /* WAITING: to connect, begun after the wait did; see pool.h */
 	uint8_t state;            /* enum lease_state */
@@ -226,6 +236,8 @@ void lease_fail(struct core *core, struct lease *lease, const struct fault *faul
 void lease_lose(struct core *core, struct server *server, const struct fault *fault);
 /* ReadyForQuery has gone to the client. */
 void lease_answered(struct core *core, struct lease *lease, char status);
+/* A query of pgring's own has been answered. */
+void lease_hidden(struct core *core, struct lease *lease);
 /* The server has told what the client left on it. */
 void lease_asked(struct core *core, struct lease *lease);
 

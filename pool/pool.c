@@ -53,6 +53,7 @@ void pool_init(struct pool *pool)
 	list_init(&pool->cancels);
 	list_init(&pool->waiters);
 	list_init(&pool->removed);
+	channels_init(&pool->channels);
 	pool->plain_settings = settings_share(pool, &nothing);
 	timer_init(&pool->retry, pool_retry);
 	timer_init(&pool->waited, pool_waited);

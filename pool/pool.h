@@ -18,10 +18,12 @@
 #include "core/slab.h"
 #include "net/resolve.h"
 #include "pool/budget.h"
+#include "pool/channels.h"
 #include "pool/lease.h"
 #include "pool/places.h"
 #include "pool/server.h"
 #include "pool/settings.h"
+#include "pool/tiding.h"
 #include "protocol/secret.h"
 
 /* Counters of the console's STATS; times in microseconds. */
@@ -34,6 +36,7 @@ struct pool_stats {
 	uint64_t rollbacks, resyncs, cleaned, force_closed;
 };
 
+struct herald;
 struct snapshot;
 
 enum { POOL_ADDRESSES = RESOLVE_MAX };
@@ -79,6 +82,10 @@ struct pool {
 	unsigned cancel_connections; /* open */
 	unsigned cancel_count;       /* in all */
 
+	struct channels channels; /* that clients of this core listen to */
+	struct herald *herald;    /* listens to them; on the pool's home core only */
+	bool is_single;           /* a herald's, of one server */
+
 	unsigned failures;  /* in a row */
 	uint64_t failed_ns; /* when the last of them was counted */
 	char failure_text[256], failure_state[6];
@@ -101,7 +108,9 @@ struct pools {
 	struct list placeless; /* pools that have waiters and no place for a server (places.h) */
 	struct list outbox;    /* of budget_parcel */
 	struct timer outbox_timer;
-	struct slab servers, cancels;
+	struct slab servers, cancels, subscribers;
+	struct tiding_outbox tidings;
+	uint32_t tiding_serial;
 	struct statements statements;
 	uint64_t next_id;
 	bool is_draining;
@@ -140,6 +149,9 @@ void pool_retire_idle(struct core *core, struct pool *pool);
 /* Closes the server that has idled longest. Returns false if none is idle. */
 bool pool_close_idle(struct core *core, struct pool *pool, const char *reason);
 void pools_free(struct core *core, struct pool *pool);
+/* A pool of one server, beside that of `pool`; and to let it go, once its server is gone. */
+struct pool *pools_new_single(struct core *core, const struct pool *pool);
+void pools_remove_single(struct core *core, struct pool *single);
 
 /* A server took these settings and their `reported` is filled: who waited only to try them need not wait any more. */
 void pool_settings_tried(struct core *core, struct pool *pool, struct settings *settings);

@@ -1,6 +1,8 @@
 /* What the console orders a pool to do. */
 #include "core/tally.h"
+#include "pool/herald.h"
 #include "pool/pool.h"
+#include "pool/subscriber.h"
 
 static void pool_close_list(
 	struct core *core, struct pool *pool, enum server_list which, const char *reason)
@@ -52,6 +54,13 @@ void pool_apply_pause(struct core *core, struct pool *pool)
 		pool->resumed_ns = core->now_ns;
 		pool_wake(core, pool);
 	}
+	if (pool->is_paused)
+		subscriber_paused(core, pool);
+	if (pool->herald) {
+		pool_apply_pause(core, pool->herald->own);
+		if (pool->is_paused)
+			herald_renew(core, pool->herald);
+	}
 }
 
 void pool_reconnect(struct core *core, struct pool *pool)
@@ -63,6 +72,10 @@ void pool_reconnect(struct core *core, struct pool *pool)
 	pool->address_count = 0; /* the name may mean another server now */
 	pool_close_unused(core, pool, "RECONNECT");
 	pool_wake(core, pool);
+	if (pool->herald) {
+		pool_reconnect(core, pool->herald->own);
+		herald_renew(core, pool->herald);
+	}
 }
 
 void pool_kill(struct core *core, struct pool *pool)

@@ -4,9 +4,13 @@
 #include "core/errors.h"
 #include "core/memory.h"
 #include "core/snapshot.h"
+#include "core/tally.h"
+#include "pool/herald.h"
 #include "pool/server_cancel.h"
+#include "pool/subscriber.h"
 #include "protocol/sqlstate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +47,28 @@ static struct pool *pools_new(struct core *core, const struct config *config, si
 	if (pool->min_size > 0)
 		pool_wake(core, pool);
 	return pool;
+}
+
+struct pool *pools_new_single(struct core *core, const struct pool *pool)
+{
+	const struct config_pool *config = pool->config;
+	struct pool *single = calloc(1, sizeof *single);
+	char user[LIMIT_NAME_BYTES + 2];
+
+	CHECK(single);
+	pool_init(single);
+	single->config = config;
+	single->budget = budget_single(core->world->worker_count);
+	CHECK(single->budget);
+	single->server_epoch = pool->server_epoch;
+	single->permits = 1;
+	single->is_single = true;
+	pool_find_tallies(core, single);
+	single->is_limited = pools_limited(config);
+	/* under the limits it is a pool like others, so that neither starves for the sake of the other */
+	snprintf(user, sizeof user, "%s\1", config->user);
+	single->own_tally = tallies_get(core->world->tallies, TALLY_POOL, config->database, user);
+	return single;
 }
 
 /* Closes what is idle or on its way, and what is busy once it is free. */
@@ -99,12 +125,25 @@ static void pools_change(
 	pool_wake(core, pool);
 }
 
+/* What the pool's herald has follows. */
+static void pools_change_herald(
+	struct core *core, struct herald *herald, const struct config *config, size_t index)
+{
+	pools_change(core, herald->own, config, index);
+	herald->own->permits = 1;
+	herald->own->min_size = 0;
+	if (herald->lease.state == LEASE_HELD && herald->lease.server->retires)
+		herald_renew(core, herald);
+}
+
 static void pools_remove(struct core *core, struct pool *pool)
 {
 	struct fault fault = {"FATAL", SQLSTATE_ADMIN_SHUTDOWN,
 		"the database was removed from the configuration of pgring", NULL, NULL};
 	struct list *link;
 
+	if (pool->herald)
+		herald_end(core, pool->herald);
 	pool->is_removed = true;
 	pool->snapshot = snapshot_take(core);
 	pool->permits = pool->min_size = 0;
@@ -113,6 +152,11 @@ static void pools_remove(struct core *core, struct pool *pool)
 	while ((link = list_first(&pool->waiters)))
 		lease_fail(core, container_of(link, struct lease, link), &fault);
 	pool_wake(core, pool);
+}
+
+void pools_remove_single(struct core *core, struct pool *single)
+{
+	pools_remove(core, single);
 }
 
 void pools_free(struct core *core, struct pool *pool)
@@ -129,6 +173,9 @@ void pools_free(struct core *core, struct pool *pool)
 	settings_drop(pool->plain_settings);
 	settings_table_free(&pool->settings);
 	pools_forget_keys(pool);
+	channels_free(&pool->channels);
+	if (pool->is_single)
+		free(pool->budget);
 	snapshot_drop(core, pool->snapshot);
 	free(pool);
 }
@@ -188,6 +235,8 @@ void pools_apply(struct core *core, const struct config *config)
 		if (items[i]) {
 			items[i]->is_kept = false;
 			pools_change(core, items[i], config, i);
+			if (items[i]->herald)
+				pools_change_herald(core, items[i]->herald, config, i);
 		} else {
 			items[i] = pools_new(core, config, i);
 		}
@@ -210,8 +259,10 @@ int pools_open(struct core *core, const struct config *config)
 	list_init(&pools->placeless);
 	budget_open(core);
 	statements_init(&pools->statements, core->world->secret);
+	tiding_open(core);
 	if (slab_init(&pools->servers, sizeof(struct server), LIMIT_SLOTS) != 0 ||
-		slab_init(&pools->cancels, server_cancel_bytes(), LIMIT_SLOTS) != 0)
+		slab_init(&pools->cancels, server_cancel_bytes(), LIMIT_SLOTS) != 0 ||
+		slab_init(&pools->subscribers, sizeof(struct subscriber), LIMIT_SLOTS) != 0)
 		return ERR_NO_MEMORY;
 	pools_apply(core, config);
 	return 0;
@@ -235,6 +286,9 @@ void pools_drain(struct core *core)
 
 	pools->is_draining = true;
 	for (size_t i = 0; i < pools->count; i++)
+		if (pools->items[i]->herald)
+			herald_end(core, pools->items[i]->herald);
+	for (size_t i = 0; i < pools->count; i++)
 		pools_drain_one(core, pools->items[i]);
 	list_each_safe(link, &pools->removed)
 		pools_drain_one(core, container_of(link, struct pool, removed));
@@ -243,7 +297,7 @@ void pools_drain(struct core *core)
 bool pools_idle(const struct core *core)
 {
 	return core->pools->servers.live == 0 && core->pools->cancels.live == 0 &&
-		list_empty(&core->pools->outbox);
+		list_empty(&core->pools->outbox) && tiding_idle(core);
 }
 
 void pools_close(struct core *core)
@@ -254,8 +308,10 @@ void pools_close(struct core *core)
 		pools_free(core, container_of(link, struct pool, removed));
 	for (size_t i = 0; i < pools->count; i++)
 		pools_free(core, pools->items[i]);
+	tiding_close(core);
 	slab_destroy(&pools->servers);
 	slab_destroy(&pools->cancels);
+	slab_destroy(&pools->subscribers);
 	statements_free(&pools->statements);
 	free(pools->by_id);
 	free(pools->items);

@@ -381,7 +381,7 @@ void server_cancelled(struct core *core, struct server *server)
 {
 	if (server->state == SERVER_CLEANING)
 		server_clean_step(core, server);
-	else if (server->lease && server->lease->is_blocked)
+	else if (server->lease && (server->lease->is_blocked || server->lease->subscriber))
 		core_defer(core, &server->lease->task);
 }
 
@@ -400,8 +400,8 @@ void server_ready(struct core *core, struct server *server, bool hidden)
 			lease_answered(core, server->lease, server->status);
 		else if (server->traces.asked)
 			lease_asked(core, server->lease);
-		else if (server->lease->is_blocked)
-			core_defer(core, &server->lease->task);
+		else
+			lease_hidden(core, server->lease);
 		return;
 	case SERVER_CONNECTING:
 	case SERVER_LOGIN:

@@ -66,6 +66,12 @@ void sqltext_add_identifier(struct sqltext *text, const char *name)
 	sqltext_add(text, "\"");
 }
 
+void sqltext_forget(struct sqltext *text)
+{
+	if (text->bytes != text->few)
+		free(text->bytes);
+}
+
 void sqltext_send(struct core *core, struct chain *chain, struct sqltext *text)
 {
 	uint8_t head[FRAME_HEAD];
@@ -74,6 +80,5 @@ void sqltext_send(struct core *core, struct chain *chain, struct sqltext *text)
 	frame_write(head, CLIENT_QUERY, (uint32_t)text->len);
 	chain_copy(core, chain, head, sizeof head);
 	chain_copy(core, chain, (const uint8_t *)text->bytes, text->len);
-	if (text->bytes != text->few)
-		free(text->bytes);
+	sqltext_forget(text);
 }

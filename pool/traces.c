@@ -3,8 +3,10 @@
 
 #include "core/memory.h"
 #include "pool/lease.h"
+#include "pool/marker.h"
 #include "pool/pool.h"
 #include "pool/sqltext.h"
+#include "pool/subscriber.h"
 #include "protocol/frame.h"
 
 #include <stdlib.h>
@@ -26,10 +28,20 @@ const char *traces_word(unsigned traces)
 	return "";
 }
 
+static void traces_forget_channels(struct traces *traces)
+{
+	for (unsigned i = 0; i < traces->channel_count; i++)
+		free(traces->channels[i]);
+	free(traces->channels);
+	traces->channels = NULL;
+	traces->channel_count = 0;
+}
+
 void traces_forget(struct traces *traces)
 {
 	params_clear(&traces->names);
 	params_clear(&traces->settings);
+	traces_forget_channels(traces);
 	*traces = (struct traces){0};
 }
 
@@ -112,6 +124,15 @@ static void traces_add_settings(struct sqltext *text, const struct server *serve
 		traces_add_custom(text, server);
 }
 
+static void traces_add_channels(struct sqltext *text)
+{
+	sqltext_add(text, " UNION ALL SELECT 'l', 'c', ");
+	traces_add_value(text, "n");
+	sqltext_add(text,
+		" FROM pg_catalog.pg_listening_channels() n "
+		"WHERE n OPERATOR(pg_catalog.<>) '" MARKER_CHANNEL "'");
+}
+
 void traces_ask(struct core *core, struct server *server)
 {
 	struct traces *traces = &server->traces;
@@ -138,6 +159,8 @@ void traces_ask(struct core *core, struct server *server)
 		sqltext_add(&text, bit);
 		sqltext_add(&text, "', '' WHERE ");
 		sqltext_add(&text, traces_table[i].condition);
+		if (i == TRACE_BIT_LISTEN)
+			traces_add_channels(&text);
 	}
 	sqltext_send(core, &server->stream->out, &text);
 	stream_flush(core, server->stream);
@@ -184,6 +207,19 @@ static bool traces_column(
 	return true;
 }
 
+static void traces_add_channel(struct traces *traces, const char *name)
+{
+	unsigned count = traces->channel_count;
+
+	if ((count & (count - 1)) == 0) /* it is full */
+		traces->channels = realloc(
+			traces->channels, (count ? 2 * count : 1) * sizeof *traces->channels);
+	CHECK(traces->channels);
+	traces->channels[count] = strdup(name);
+	CHECK(traces->channels[count]);
+	traces->channel_count++;
+}
+
 void traces_row(struct traces *traces, const uint8_t *body, size_t len)
 {
 	const uint8_t *at = body + 2, *end = body + len, *kind, *name, *value;
@@ -201,7 +237,10 @@ void traces_row(struct traces *traces, const uint8_t *body, size_t len)
 	name_text = memory_copy_text((const char *)name, name_len);
 	CHECK(name_text);
 	value_text = traces_unescape(value, value_len);
-	params_set(&traces->settings, name_text, value_text);
+	if (*kind == 'l')
+		traces_add_channel(traces, value_text);
+	else
+		params_set(&traces->settings, name_text, value_text);
 	free(name_text);
 	free(value_text);
 }
@@ -262,7 +301,11 @@ void traces_answered(struct core *core, struct server *server)
 			(uint16_t)((traces->held & ~asked) | (traces->found & ~TRACE_SETTINGS));
 		if (asked & TRACE_SETTINGS)
 			traces_take_settings(server);
+		if (asked & TRACE_LISTEN)
+			subscriber_found(
+				core, server->lease, traces->channels, traces->channel_count);
 	}
+	traces_forget_channels(traces);
 	if (traces->held && !before)
 		core_count(core, METRIC_pins);
 }

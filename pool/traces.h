@@ -49,6 +49,8 @@ struct traces {
 	bool resets;         /* suspected: some variable was reset */
 	struct params names; /* suspected: variables of the user's own, which no server can list */
 	struct params settings; /* asked: what the session has set */
+	char **channels;        /* asked: what it listens to */
+	unsigned channel_count;
 };
 
 /* A request that may leave `traces` (bits of enum trace) is being sent. */

@@ -8,6 +8,7 @@
 #include "protocol/greeting.h"
 #include "protocol/sqlstate.h"
 #include "protocol/writer.h"
+#include "router/client_listen.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,7 @@ static void client_drained(struct core *core, struct stream *stream)
 
 	if (client->lease.state == LEASE_HELD)
 		stream_read(core, client->lease.server->stream);
+	client_listen_drained(core, client);
 }
 
 static void client_ended(struct core *core, struct stream *stream, int error)
@@ -139,7 +141,7 @@ static void client_resume(struct core *core, struct task *task)
 {
 	struct client *client = container_of(task, struct client, resume);
 
-	if (client->state == CLIENT_READY)
+	if (client->state == CLIENT_READY && !client_listen_ends(core, client))
 		client_relay_resume(core, client);
 }
 
@@ -194,6 +196,7 @@ static void client_give_back(struct core *core, struct client *client)
 		else if (client->lease.state == LEASE_HELD)
 			lease_abandon(core, &client->lease);
 		lease_forget(&client->lease);
+		subscriber_free(core, &client->lease);
 		client->pool->client_count--;
 	}
 	if (client->pool)

@@ -1,4 +1,5 @@
 /* What a session hears of its lease: a server, an answer, an error to be composed, the server's end. */
+#include "router/client_listen.h"
 #include "router/session.h"
 
 #include "protocol/frame.h"
@@ -91,6 +92,8 @@ static void news_answered(struct core *core, struct lease *lease, char status, b
 			"mode");
 		return;
 	}
+	if (unlikely(lease->subscriber))
+		client_listen_answered(core, client);
 	if (unlikely(!kept && client->is_waiting))
 		core_defer(core, &client->resume); /* what waited for room needs a server now */
 	client_watch(core, client);
@@ -170,6 +173,11 @@ static void news_refused(struct core *core, struct lease *lease, unsigned refusa
 	case REFUSAL_CANCELLED:
 		fault.sqlstate = SQLSTATE_QUERY_CANCELED;
 		fault.message = "canceling statement due to user request";
+		break;
+	case REFUSAL_LISTEN:
+		fault.message = "LISTEN and UNLISTEN in the middle of a batch, by a session that "
+				"listens already";
+		fault.hint = "Send it when what was sent before is answered.";
 		break;
 	case REFUSAL_SEQUENCE:
 		fault.sqlstate = SQLSTATE_OBJECT_NOT_IN_PREREQUISITE_STATE;
@@ -257,5 +265,6 @@ const struct lease_events client_lease_events = {
 	.refused = news_refused,
 	.corrected = news_corrected,
 	.unblocked = news_unblocked,
+	.news = client_listen_news,
 	.lost = news_lost,
 };

@@ -64,8 +64,14 @@ static bool relay_may_go(struct core *core, struct client *client, struct client
 	enum pool_mode mode = (enum pool_mode)client->mode;
 	const uint8_t *at = message->body, *end = at + message->body_len;
 
-	if (mode == POOL_SESSION)
+	if (mode == POOL_SESSION) {
+		/* a reload has changed the mode: it listens as others do in this one */
+		if (unlikely(client->lease.subscriber) &&
+			subscriber_must_restore(client->lease.subscriber) &&
+			subscriber_may_restore(&client->lease))
+			subscriber_restore(core, &client->lease);
 		return true;
+	}
 	message->refusal = session_note(core, client, message->frame.type, at, message->body_len,
 		message->body_len + FRAME_HEAD == message->frame.bytes);
 	if (unlikely(message->refusal))
@@ -148,6 +154,7 @@ static enum relay_verdict relay_request(
 	struct core *core, struct client *client, struct client_request *message)
 {
 	struct lease *lease = &client->lease;
+	bool may_go;
 
 	if (lease->state == LEASE_NONE) {
 		if (message->frame.type == CLIENT_CLOSE &&
@@ -162,6 +169,7 @@ static enum relay_verdict relay_request(
 	}
 	if (unlikely(lease->check) && !client_prepared_may_follow(lease, message))
 		return relay_check(client, message);
+	may_go = client->is_cancelled || relay_may_go(core, client, message);
 	if (unlikely(client->has_begun))
 		session_begin(core, client);
 	if (unlikely(client->is_cancelled)) {
@@ -169,7 +177,7 @@ static enum relay_verdict relay_request(
 		message->refusal = REFUSAL_CANCELLED;
 		return RELAY_REFUSE;
 	}
-	if (unlikely(!relay_may_go(core, client, message)))
+	if (unlikely(!may_go))
 		return RELAY_REFUSE;
 	if (lease_follows(core, lease)) {
 		if (client_prepared_takes(core, client, message)) {

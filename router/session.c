@@ -2,6 +2,7 @@
 #include "router/session.h"
 
 #include "protocol/frame.h"
+#include "router/client_listen.h"
 
 #include <string.h>
 
@@ -52,6 +53,7 @@ bool session_answers(struct core *core, struct client *client, const uint8_t *te
 			? "COMMIT"
 			: "ROLLBACK",
 		'I');
+	client_listen_answered(core, client);
 	return true;
 }
 
@@ -85,9 +87,26 @@ static void session_note_names(struct client *client, const uint8_t *at, size_t 
 		traces_suspect_name(&client->lease.server->traces, (const char *)name, name_len);
 }
 
+/* A client that listens elsewhere brings it to its server before that can change. */
+static enum lease_refusal session_note_listen(
+	struct core *core, struct client *client, unsigned traces)
+{
+	struct lease *lease = &client->lease;
+
+	if (likely(!lease->subscriber) || !(traces & TRACE_LISTEN) || client->status == 'E' ||
+		!subscriber_must_restore(lease->subscriber))
+		return 0;
+	if (!subscriber_may_restore(lease))
+		return REFUSAL_LISTEN;
+	subscriber_restore(core, lease);
+	return 0;
+}
+
 static void session_note_traces(
 	struct client *client, unsigned traces, const uint8_t *text, size_t len)
 {
+	if (unlikely(client->lease.subscriber) && traces & TRACE_LISTEN)
+		traces &= ~(unsigned)TRACE_IF_HELD;
 	traces_suspect(&client->lease.server->traces, traces & ~TRACE_SEQUENCES);
 	if (traces & TRACE_SETTINGS)
 		session_note_names(client, text, len);
@@ -106,8 +125,9 @@ static enum lease_refusal session_note_sequence(struct lease *lease)
 }
 
 static enum lease_refusal session_note_text(
-	struct client *client, const uint8_t *text, size_t len, bool is_whole)
+	struct core *core, struct client *client, const uint8_t *text, size_t len, bool is_whole)
 {
+	enum lease_refusal refusal;
 	const uint8_t *nul = memchr(text, '\0', len);
 	unsigned traces;
 
@@ -115,14 +135,18 @@ static enum lease_refusal session_note_text(
 	traces = is_whole ? sqlscan_traces(text, len) : TRACE_EVERYTHING;
 	if (likely(traces == 0))
 		return 0;
+	refusal = session_note_listen(core, client, traces);
+	if (unlikely(refusal))
+		return refusal;
 	session_note_traces(client, traces, text, len);
 	return traces & TRACE_SEQUENCES ? session_note_sequence(&client->lease) : 0;
 }
 
 /* A statement whose text was kept when it was parsed. */
-static enum lease_refusal session_note_statement(
-	struct client *client, struct statement *statement, const uint8_t *bind, size_t bind_len)
+static enum lease_refusal session_note_statement(struct core *core, struct client *client,
+	struct statement *statement, const uint8_t *bind, size_t bind_len)
 {
+	enum lease_refusal refusal;
 	size_t len = strnlen((const char *)statement->body, statement->len);
 
 	if (unlikely(!statement->is_scanned)) {
@@ -131,6 +155,9 @@ static enum lease_refusal session_note_statement(
 	}
 	if (likely(statement->traces == 0))
 		return 0;
+	refusal = session_note_listen(core, client, statement->traces);
+	if (unlikely(refusal))
+		return refusal;
 	session_note_traces(client, statement->traces, statement->body, len);
 	if (statement->traces & TRACE_SETTINGS)
 		session_note_names(client, bind, bind_len); /* one may be among the parameters */
@@ -155,10 +182,12 @@ static enum lease_refusal session_note_bind(
 			return 0; /* nothing that could be executed */
 	}
 	if (likely(statement != NULL))
-		return session_note_statement(client, statement, body, len);
-	if (lease_follows(core, lease)) /* it was too long to be kept */
+		return session_note_statement(core, client, statement, body, len);
+	if (lease_follows(core, lease)) { /* it was too long to be kept */
 		session_note_traces(client, TRACE_EVERYTHING, body, len);
-	else if (lease->server->traces.suspected & TRACE_SETTINGS)
+		return session_note_listen(core, client, TRACE_EVERYTHING);
+	}
+	if (lease->server->traces.suspected & TRACE_SETTINGS)
 		session_note_names(client, body, len);
 	return 0;
 }
@@ -175,12 +204,30 @@ static bool session_is_large_object(uint32_t oid)
 	return false;
 }
 
-static void session_note_function(struct client *client, const uint8_t *body, size_t len)
+static enum lease_refusal session_note_function(
+	struct core *core, struct client *client, const uint8_t *body, size_t len)
 {
+	enum lease_refusal refusal;
+
 	if (len >= 4 && session_is_large_object(frame_u32(body)))
-		return;
+		return 0;
+	refusal = session_note_listen(core, client, TRACE_LISTEN);
+	if (unlikely(refusal))
+		return refusal;
 	traces_suspect(&client->lease.server->traces, TRACE_EVERYTHING);
 	session_note_names(client, body, len);
+	return 0;
+}
+
+/* A statement that follows its client: nothing is executed yet. But if it listens, it is too late when it is bound. */
+static enum lease_refusal session_note_parse(
+	struct core *core, struct client *client, const uint8_t *text, const uint8_t *end)
+{
+	size_t len = strnlen((const char *)text, (size_t)(end - text));
+
+	if (likely(!client->lease.subscriber))
+		return 0;
+	return session_note_listen(core, client, sqlscan_traces(text, len));
 }
 
 enum lease_refusal session_note(struct core *core, struct client *client, uint8_t type,
@@ -194,22 +241,21 @@ enum lease_refusal session_note(struct core *core, struct client *client, uint8_
 		traces_suspect(&lease->server->traces, TRACE_SEQUENCES);
 	switch (type) {
 	case CLIENT_QUERY:
-		refusal = session_note_text(client, body, len, is_whole);
+		refusal = session_note_text(core, client, body, len, is_whole);
 		break;
 	case CLIENT_PARSE:
 		text = memchr(body, '\0', len);
-		if (text++ &&
-			!lease_follows(core, lease)) /* else it is looked at when it is bound */
+		if (lease_follows(core, lease)) /* it is looked at when it is bound */
+			return text ? session_note_parse(core, client, text + 1, body + len) : 0;
+		if (text)
 			refusal = session_note_text(
-				client, text, (size_t)(body + len - text), is_whole);
-		else if (text && lease->is_fresh)
-			return 0; /* nothing is executed yet */
+				core, client, text + 1, (size_t)(body + len - text - 1), is_whole);
 		break;
 	case CLIENT_BIND:
 		refusal = session_note_bind(core, client, body, len);
 		break;
 	case CLIENT_FUNCTION_CALL:
-		session_note_function(client, body, len);
+		refusal = session_note_function(core, client, body, len);
 		break;
 	case CLIENT_DESCRIBE:
 		return 0;

@@ -287,6 +287,8 @@ static unsigned traces_of_word(struct word word, const uint8_t *end)
 			if (word_begins(word, "pg_advisory_") ||
 				word_begins(word, "pg_try_advisory_"))
 				return TRACE_LOCKS;
+			if (word_is(word, "pg_listening_channels"))
+				return TRACE_LISTEN;
 			return word_is(word, "pg_temp") ? TRACE_TEMP : 0;
 		}
 		return 0;

@@ -239,6 +239,7 @@ static void worker_open(struct sim_worker *worker)
 	core->handlers[LETTER_CANCEL] = cancel_arrived;
 	core->handlers[LETTER_CANCELLED] = cancel_returned;
 	core->handlers[LETTER_PLAIN] = pool_plain_arrived;
+	core->handlers[LETTER_TIDING] = tiding_arrived;
 	core->handlers[LETTER_ASK] = budget_asked;
 	core->handlers[LETTER_PARCEL] = budget_arrived;
 	core->handlers[LETTER_EVICT] = places_evict_asked;

@@ -1,0 +1,446 @@
+/* Clients that listen: their channels, and their moves between server and herald. */
+#include "pool/subscriber.h"
+
+#include "core/config.h"
+#include "pool/herald.h"
+#include "pool/marker.h"
+#include "pool/pool.h"
+#include "pool/sqltext.h"
+#include "protocol/frame.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct subscription {
+	struct list of_subscriber, of_channel;
+	struct subscriber *subscriber;
+	struct channel *channel;
+	bool is_found;
+};
+
+/* ---- channels ---- */
+
+static void subscriber_want(struct core *core, struct pool *pool, struct channel *channel)
+{
+	channel->serial = ++core->pools->tiding_serial;
+	tiding_send(core, tiding_new(TIDING_WANTED, herald_home(core, pool), pool->id, channel));
+}
+
+static void subscriber_add(
+	struct core *core, struct subscriber *subscriber, const char *name, size_t len)
+{
+	struct pool *pool = subscriber->lease->pool;
+	struct channel *channel = channels_find(core, &pool->channels, name, len);
+	struct subscription *subscription = calloc(1, sizeof *subscription);
+
+	CHECK(subscription);
+	if (!channel) {
+		channel = channels_add(core, &pool->channels, name, len);
+		subscriber_want(core, pool, channel);
+	}
+	subscription->subscriber = subscriber;
+	subscription->channel = channel;
+	subscription->is_found = true;
+	list_init(&subscription->of_subscriber);
+	list_init(&subscription->of_channel);
+	list_push_back(&subscriber->subscriptions, &subscription->of_subscriber);
+	list_push_back(&channel->users, &subscription->of_channel);
+	subscriber->count++;
+	subscriber->unheard += !channel->is_there;
+}
+
+static void subscriber_remove(struct core *core, struct subscription *subscription)
+{
+	struct subscriber *subscriber = subscription->subscriber;
+	struct pool *pool = subscriber->lease->pool;
+	struct channel *channel = subscription->channel;
+
+	list_remove(&subscription->of_subscriber);
+	list_remove(&subscription->of_channel);
+	subscriber->count--;
+	subscriber->unheard -= !channel->is_there;
+	free(subscription);
+	if (!list_empty(&channel->users))
+		return;
+	tiding_send(core, tiding_new(TIDING_UNWANTED, herald_home(core, pool), pool->id, channel));
+	channels_remove(&pool->channels, channel);
+}
+
+static struct subscriber *subscriber_new(struct core *core, struct lease *lease)
+{
+	struct subscriber *subscriber = slab_alloc(&core->pools->subscribers);
+
+	if (!subscriber)
+		return NULL; /* it stays with its server */
+	subscriber->lease = lease;
+	subscriber->source = SUBSCRIBER_AT_SERVER;
+	list_init(&subscriber->subscriptions);
+	lease->subscriber = subscriber;
+	return subscriber;
+}
+
+void subscriber_free(struct core *core, struct lease *lease)
+{
+	struct subscriber *subscriber = lease->subscriber;
+
+	if (!subscriber)
+		return;
+	list_each_safe(link, &subscriber->subscriptions)
+		subscriber_remove(core, container_of(link, struct subscription, of_subscriber));
+	chain_clear(core, &subscriber->ready);
+	chain_clear(core, &subscriber->held);
+	lease->subscriber = NULL;
+	slab_free(&core->pools->subscribers, subscriber);
+}
+
+static bool subscriber_match(struct subscriber *subscriber, const char *name)
+{
+	list_each(link, &subscriber->subscriptions) {
+		struct subscription *subscription =
+			container_of(link, struct subscription, of_subscriber);
+
+		if (strcmp(subscription->channel->name, name) != 0)
+			continue;
+		subscription->is_found = true;
+		return true;
+	}
+	return false;
+}
+
+void subscriber_found(struct core *core, struct lease *lease, char *const *names, unsigned count)
+{
+	struct subscriber *subscriber = lease->subscriber;
+	bool is_truth = !subscriber || subscriber->server_listens;
+
+	if (!subscriber && (count == 0 || !(subscriber = subscriber_new(core, lease))))
+		return;
+	list_each(each, &subscriber->subscriptions)
+		container_of(each, struct subscription, of_subscriber)->is_found = !is_truth;
+	for (unsigned i = 0; i < count; i++)
+		if (strlen(names[i]) < CHANNEL_BYTES && !subscriber_match(subscriber, names[i]))
+			subscriber_add(core, subscriber, names[i], strlen(names[i]));
+	list_each_safe(link, &subscriber->subscriptions) {
+		struct subscription *subscription =
+			container_of(link, struct subscription, of_subscriber);
+
+		if (!subscription->is_found)
+			subscriber_remove(core, subscription);
+	}
+	if (is_truth)
+		subscriber->server_listens = true;
+	else if (count > 0 && subscriber_must_restore(subscriber))
+		subscriber_restore(
+			core, lease); /* what prepared for it was undone by a savepoint */
+}
+
+/* ---- moving ---- */
+
+static void subscriber_add_marker(
+	struct core *core, struct subscriber *subscriber, struct sqltext *text)
+{
+	char payload[MARKER_BYTES];
+	struct marker marker = {core->index, slab_index(subscriber), slab_generation(subscriber),
+		++subscriber->turn};
+
+	marker_write(core, &marker, payload);
+	sqltext_add(text, "LISTEN " MARKER_CHANNEL "; NOTIFY " MARKER_CHANNEL ", ");
+	sqltext_add_literal(text, payload);
+	subscriber->is_moving = true;
+	subscriber->server_passed = subscriber->herald_passed = false;
+}
+
+static void subscriber_send(struct core *core, struct lease *lease, struct sqltext *text)
+{
+	struct server *server = lease->server;
+
+	sqltext_send(core, &server->stream->out, text);
+	stream_flush(core, server->stream);
+	pending_push(&server->pending, PENDING_QUERY, PENDING_HIDDEN);
+	lease->knows_unnamed = false;
+}
+
+bool subscriber_may_restore(const struct lease *lease)
+{
+	const struct pending *pending = &lease->server->pending;
+
+	return pending_readies(pending) == 0 && !pending->is_open && !pending->copying &&
+		!pending->skipping && !lease->is_mid_request;
+}
+
+void subscriber_restore(struct core *core, struct lease *lease)
+{
+	struct subscriber *subscriber = lease->subscriber;
+	struct sqltext text;
+
+	CHECK(subscriber_must_restore(subscriber));
+	sqltext_init(&text);
+	list_each(link, &subscriber->subscriptions) {
+		sqltext_add(&text, "LISTEN ");
+		sqltext_add_identifier(&text,
+			container_of(link, struct subscription, of_subscriber)->channel->name);
+		sqltext_add(&text, ";");
+	}
+	subscriber_add_marker(core, subscriber, &text);
+	subscriber->herald_passed = subscriber->unheard > 0; /* it hears nothing at present */
+	traces_suspect(&lease->server->traces, TRACE_LISTEN);
+	subscriber_send(core, lease, &text);
+	if (lease->server->status == 'I') /* else it would be taken back before it is heard */
+		server_query_hidden(core, lease->server, "UNLISTEN " MARKER_CHANNEL, HIDDEN_NEEDED);
+}
+
+/* What a client hears is in the database's encoding, unless its own server tells it. */
+static bool subscriber_same_encoding(const struct server *server)
+{
+	const char *client = params_get(&server->params, "client_encoding"),
+		   *database = params_get(&server->params, "server_encoding");
+
+	return client && database &&
+		(strcasecmp(client, database) == 0 || strcasecmp(client, "SQL_ASCII") == 0 ||
+			strcasecmp(database, "SQL_ASCII") == 0);
+}
+
+void subscriber_leave(struct core *core, struct lease *lease)
+{
+	struct subscriber *subscriber = lease->subscriber;
+	struct sqltext text;
+
+	if (subscriber->unheard > 0 || !subscriber_same_encoding(lease->server))
+		return;
+	sqltext_init(&text);
+	subscriber_add_marker(core, subscriber, &text);
+	subscriber_send(core, lease, &text);
+}
+
+static void subscriber_news(struct core *core, struct subscriber *subscriber)
+{
+	core_defer(core, &subscriber->lease->task);
+}
+
+/* One of the two has come to the marker, or will not come to it any more. */
+static void subscriber_passed(struct core *core, struct subscriber *subscriber)
+{
+	bool to_server = subscriber->source == SUBSCRIBER_AT_HERALD;
+
+	if (to_server && subscriber->server_passed)
+		subscriber->server_listens = true;
+	if (!subscriber->server_passed || !subscriber->herald_passed)
+		return;
+	subscriber->is_moving = false;
+	subscriber->source = to_server ? SUBSCRIBER_AT_SERVER : SUBSCRIBER_AT_HERALD;
+	core_count(core, METRIC_listens_moved);
+	chain_move(core, &subscriber->ready, &subscriber->held, subscriber->held.bytes);
+	subscriber->ready_count += subscriber->held_count;
+	subscriber->held_count = 0;
+	subscriber_news(core, subscriber);
+}
+
+void subscriber_strand(struct lease *lease)
+{
+	CHECK(!lease->subscriber->is_moving);
+	if (subscriber_same_encoding(lease->server))
+		lease->subscriber->source = SUBSCRIBER_AT_HERALD;
+}
+
+void subscriber_transaction_ended(struct subscriber *subscriber)
+{
+	if (subscriber->is_moving && subscriber->source == SUBSCRIBER_AT_HERALD &&
+		!subscriber->server_passed)
+		subscriber->is_moving = false;
+}
+
+/* ---- hearing ---- */
+
+static void subscriber_keep(struct core *core, struct subscriber *subscriber, struct chain *chain,
+	const uint8_t *message, size_t len)
+{
+	int64_t most = core->pools->config->general.pub_sub_channel_size;
+
+	if (subscriber->is_overrun)
+		return;
+	if ((most > 0 && subscriber->ready_count + subscriber->held_count >= most) ||
+		subscriber->ready.bytes + subscriber->held.bytes + len > LIMIT_UNHEARD_BYTES) {
+		subscriber->is_overrun = true;
+		core_count(core, METRIC_listeners_overrun);
+	} else {
+		chain_copy(core, chain, message, len);
+		if (chain == &subscriber->ready)
+			subscriber->ready_count++;
+		else
+			subscriber->held_count++;
+	}
+	subscriber_news(core, subscriber);
+}
+
+bool subscriber_hears(struct core *core, struct lease *lease, const uint8_t *message, size_t len)
+{
+	struct subscriber *subscriber = lease->subscriber;
+	struct marker_notification news;
+	struct marker marker;
+
+	if (marker_find(message, len, &news) != 0)
+		return false;
+	if (strcmp(news.channel, MARKER_CHANNEL) == 0) {
+		if (subscriber && subscriber->is_moving &&
+			marker_read(core, news.payload, &marker) && marker.core == core->index &&
+			marker.slot == slab_index(subscriber) &&
+			marker.generation == slab_generation(subscriber) &&
+			marker.turn == subscriber->turn) {
+			subscriber->server_passed = true;
+			subscriber_passed(core, subscriber);
+		}
+		return true;
+	}
+	if (!subscriber) {
+		const struct traces *traces = &lease->server->traces;
+
+		/* else it is of who used the server before, in a way that nobody noticed */
+		return !((traces->held | traces->suspected | traces->asked) & TRACE_LISTEN);
+	}
+	if (subscriber->source == SUBSCRIBER_AT_HERALD) {
+		if (subscriber->is_moving && subscriber->server_passed)
+			subscriber_keep(core, subscriber, &subscriber->held, message, len);
+		return true;
+	}
+	if (subscriber->is_moving && subscriber->server_passed)
+		return true;
+	if (chain_empty(&subscriber->ready))
+		return false;
+	subscriber_keep(core, subscriber, &subscriber->ready, message, len);
+	return true;
+}
+
+/* A notification of the herald's. */
+static void subscriber_hears_herald(
+	struct core *core, struct subscriber *subscriber, const uint8_t *message, size_t len)
+{
+	bool is_past = subscriber->is_moving && subscriber->herald_passed;
+
+	if (subscriber->source == SUBSCRIBER_AT_HERALD && !is_past)
+		subscriber_keep(core, subscriber, &subscriber->ready, message, len);
+	else if (subscriber->source == SUBSCRIBER_AT_SERVER && is_past)
+		subscriber_keep(core, subscriber, &subscriber->held, message, len);
+}
+
+void subscriber_take(struct core *core, struct subscriber *subscriber, struct chain *target)
+{
+	uint8_t head[FRAME_HEAD];
+
+	CHECK(chain_peek(&subscriber->ready, head, sizeof head) == sizeof head);
+	chain_move(core, target, &subscriber->ready, frame_u32(head + 1) + 1);
+	subscriber->ready_count--;
+}
+
+static void subscriber_marked(struct core *core, const char *payload)
+{
+	struct subscriber *subscriber;
+	struct marker marker;
+
+	if (!marker_read(core, payload, &marker) || marker.core != core->index)
+		return;
+	subscriber = slab_get(&core->pools->subscribers, marker.slot, marker.generation);
+	if (!subscriber || !subscriber->is_moving || subscriber->turn != marker.turn)
+		return;
+	subscriber->herald_passed = true;
+	subscriber_passed(core, subscriber);
+}
+
+static void subscriber_told_news(struct core *core, struct pool *pool, const struct tiding *tiding)
+{
+	const uint8_t *at = tiding->bytes, *end = at + tiding->len;
+
+	while (at < end) {
+		size_t len = frame_u32(at + 1) + 1;
+		struct marker_notification news;
+		struct channel *channel;
+
+		CHECK(marker_find(at, len, &news) == 0);
+		channel = channels_find(core, &pool->channels, news.channel, news.channel_len);
+		if (strcmp(news.channel, MARKER_CHANNEL) == 0)
+			subscriber_marked(core, news.payload);
+		else if (channel)
+			list_each(link, &channel->users)
+				subscriber_hears_herald(core,
+					container_of(link, struct subscription, of_channel)
+						->subscriber,
+					at, len);
+		at += len;
+	}
+}
+
+static void subscriber_told_heard(struct core *core, struct channel *channel)
+{
+	if (channel->is_there)
+		return;
+	channel->is_there = true;
+	list_each(link, &channel->users) {
+		struct subscriber *subscriber =
+			container_of(link, struct subscription, of_channel)->subscriber;
+
+		if (--subscriber->unheard == 0)
+			subscriber_news(core, subscriber); /* it may leave its server */
+	}
+}
+
+void subscriber_paused(struct core *core, struct pool *pool)
+{
+	struct subscriber *subscriber;
+	uint32_t at = 0;
+
+	while ((subscriber = slab_next(&core->pools->subscribers, &at)))
+		if (subscriber->lease->pool == pool)
+			subscriber_news(core, subscriber);
+}
+
+static void subscriber_told_lost(struct core *core, struct pool *pool)
+{
+	struct subscriber *subscriber;
+	uint32_t at = 0;
+
+	list_each(link, &pool->channels.all)
+		container_of(link, struct channel, all)->is_there = false;
+	while ((subscriber = slab_next(&core->pools->subscribers, &at))) {
+		if (subscriber->lease->pool != pool)
+			continue;
+		subscriber->unheard = subscriber->count;
+		if (!subscriber->is_moving)
+			continue;
+		if (subscriber->source == SUBSCRIBER_AT_SERVER && !subscriber->server_passed) {
+			subscriber->is_moving = false; /* it stays with its server */
+			chain_clear(core, &subscriber->held);
+			subscriber->held_count = 0;
+			subscriber_news(core, subscriber);
+		} else {
+			subscriber->herald_passed = true;
+			subscriber_passed(core, subscriber);
+		}
+	}
+}
+
+void subscriber_told(struct core *core, struct pool *pool, const struct tiding *tiding)
+{
+	struct channel *channel;
+
+	switch (tiding->kind) {
+	case TIDING_NEWS:
+		subscriber_told_news(core, pool, tiding);
+		return;
+	case TIDING_LOST:
+		subscriber_told_lost(core, pool);
+		return;
+	case TIDING_HEARD:
+	case TIDING_STRAY:
+		channel = channels_find(core, &pool->channels, tiding->name, tiding->name_len);
+		if (!channel || channel->serial != tiding->serial)
+			return;
+		if (tiding->kind == TIDING_HEARD)
+			subscriber_told_heard(core, channel);
+		else
+			subscriber_want(core, pool, channel);
+		return;
+	case TIDING_WANTED:
+	case TIDING_UNWANTED:
+		break;
+	}
+	UNREACHABLE();
+}

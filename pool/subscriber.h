@@ -1,0 +1,75 @@
+/* subscriber: a client that listens, outside of session mode, and where its notifications come from.
+ *
+ * LISTEN and UNLISTEN are PostgreSQL's: the client's server runs them, and is asked after the transaction which channels it
+ * listens to (traces.h). Until the pool's herald listens to all of them, the client keeps that server and hears it; then a marker
+ * (marker.h) moves the client to the herald and the server is given back. Before a statement that may change what is listened to,
+ * the client moves back: a server listens to all that it listens to, and is the truth again.
+ *
+ *   SERVER --marker heard by server and herald--> HERALD --likewise--> SERVER
+ *
+ * While it moves, what the old source tells before the marker is delivered, what the new one tells behind it is held back until the
+ * old one has come to the marker, and the rest is dropped.
+ * Owner: the client's lease. Thread: the core's. Memory: a slot of the core's slab, and malloc; what waits is bounded.
+ */
+#ifndef PGRING_POOL_SUBSCRIBER_H
+#define PGRING_POOL_SUBSCRIBER_H
+
+#include "core/list.h"
+#include "net/chain.h"
+
+struct lease;
+struct pool;
+struct tiding;
+
+enum subscriber_source { SUBSCRIBER_AT_SERVER, SUBSCRIBER_AT_HERALD };
+
+struct subscriber {
+	struct lease *lease;
+	struct list subscriptions;
+	unsigned count;
+	unsigned unheard;    /* of the channels: the herald does not listen to them */
+	uint32_t turn;       /* of the last marker */
+	uint8_t source;      /* enum subscriber_source */
+	bool is_moving;      /* to the other source */
+	bool server_passed;  /* moving: it has come to the marker */
+	bool herald_passed;  /* ... likewise */
+	bool server_listens; /* the client's server has all that the client listens to */
+	bool is_overrun;     /* more waits for the client than may: it hears no more */
+	struct chain ready;  /* notifications for the client, once it may get them */
+	struct chain held;   /* moving: those that come behind them */
+	unsigned ready_count, held_count;
+};
+
+/* The client's server was asked, and listens to these channels. Called for each lease that was asked. */
+void subscriber_found(struct core *core, struct lease *lease, char *const *names, unsigned count);
+/* The client's next request may listen or unlisten. Whether the server can be prepared for it now: in the middle of a batch it
+ * cannot. And prepares it. */
+bool subscriber_may_restore(const struct lease *lease);
+void subscriber_restore(struct core *core, struct lease *lease);
+static inline bool subscriber_must_restore(const struct subscriber *subscriber)
+{
+	return subscriber->source == SUBSCRIBER_AT_HERALD && !subscriber->is_moving;
+}
+/* A transaction has ended: a preparation that was rolled back did not take place. */
+void subscriber_transaction_ended(struct subscriber *subscriber);
+/* A NotificationResponse of the client's server. Returns whether the client does not get it from there. */
+bool subscriber_hears(struct core *core, struct lease *lease, const uint8_t *message, size_t len);
+/* Whether the client must wait, because it leaves its server. */
+static inline bool subscriber_is_leaving(const struct subscriber *subscriber)
+{
+	return subscriber->is_moving && subscriber->source == SUBSCRIBER_AT_SERVER;
+}
+/* Begins to move to the herald, if that listens to all that the client does. The server is at rest. */
+void subscriber_leave(struct core *core, struct lease *lease);
+/* The pool is paused, and nobody listens: those at rest need not keep their servers. */
+void subscriber_paused(struct core *core, struct pool *pool);
+void subscriber_strand(struct lease *lease);
+/* Takes the next notification out of what is ready. */
+void subscriber_take(struct core *core, struct subscriber *subscriber, struct chain *target);
+/* It listens no more. NULL is allowed. */
+void subscriber_free(struct core *core, struct lease *lease);
+
+/* A HEARD, NEWS, LOST or STRAY has come for the pool; borrowed. */
+void subscriber_told(struct core *core, struct pool *pool, const struct tiding *tiding);
+
+#endif
