@@ -454,3 +454,20 @@ def test_another_encoding_stays_with_its_server(postgres, pooler):
     postgres.sql("NOTIFY enc, 'é'")
     assert one.read()[1][4:] == b"enc\0\xe9\0"
     one.close()
+
+
+@pytest.mark.slow
+def test_a_thousand_listeners(postgres, pooler):
+    """A thousand hear a thousand, all of them and in order, on a pool of two servers."""
+    server = start(pooler)
+    listeners = [Listener(server, "LISTEN thousand") for _ in range(1000)]
+    await_unpinned(server)
+    sent = ["%d" % number for number in range(1000)]
+    began = time.monotonic()
+    for at in range(0, 1000, 10):
+        postgres.sql("".join("NOTIFY thousand, '%s';" % payload for payload in sent[at:at + 10]))
+    for listener in listeners:
+        listener.hears(*sent, channel="thousand")
+    harness.measured("seconds for 1000 notifications to 1000 listeners", round(time.monotonic() - began, 1))
+    for listener in listeners:
+        listener.wire.drop()
