@@ -94,7 +94,7 @@ static void news_answered(struct core *core, struct lease *lease, char status, b
 	}
 	if (unlikely(lease->subscriber))
 		client_listen_answered(core, client);
-	if (unlikely(!kept && client->is_waiting))
+	if (unlikely(!kept && (client->is_waiting || !client->stream->reading)))
 		core_defer(core, &client->resume); /* what waited for room needs a server now */
 	client_watch(core, client);
 }
