@@ -26,7 +26,8 @@ struct server_login {
 	struct chain in; /* received, not yet read */
 	struct core *core;
 	struct scram_client scram;
-	bool is_ok; /* AuthenticationOk has come */
+	bool is_ok;    /* AuthenticationOk has come */
+	bool is_ready; /* ReadyForQuery, too; what came behind it is still to be read */
 	bool is_deriving;
 };
 
@@ -370,8 +371,8 @@ static void login_message(
 	case SERVER_NEGOTIATE_PROTOCOL_VERSION:
 		return;
 	case SERVER_READY_FOR_QUERY:
-		if (server->login->is_ok) {
-			server_login_done(core, server);
+		if (server->login->is_ok && !server->login->is_ready) {
+			server->login->is_ready = true;
 			return;
 		}
 		break;
@@ -389,6 +390,10 @@ static void login_read(struct core *core, struct server *server)
 		struct frame frame;
 		uint8_t *message;
 
+		if (in->bytes == 0 && server->login->is_ready) {
+			server_login_done(core, server);
+			return;
+		}
 		if (chain_peek(in, head, sizeof head) < sizeof head)
 			return;
 		if (frame_read(frame_from_server, head, sizeof head, &frame) != FRAME_DONE ||
