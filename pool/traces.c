@@ -291,14 +291,12 @@ void traces_answered(struct core *core, struct server *server)
 	traces->resets = false;
 	if (traces->has_failed) {
 		traces->unanswered = (uint16_t)asked;
-		traces->held |= TRACE_UNKNOWN | (uint16_t)(asked & ~TRACE_SETTINGS);
+		traces->held |= TRACE_UNANSWERED | (uint16_t)(asked & ~TRACE_SETTINGS);
 		params_clear(&traces->settings);
 	} else {
-		if (traces->unanswered && traces->names.count < TRACES_NAMES_MAX)
-			traces->held &= (uint16_t)~TRACE_UNKNOWN;
 		traces->unanswered = 0;
-		traces->held =
-			(uint16_t)((traces->held & ~asked) | (traces->found & ~TRACE_SETTINGS));
+		traces->held = (uint16_t)((traces->held & ~asked & ~TRACE_UNANSWERED) |
+			(traces->found & ~TRACE_SETTINGS));
 		if (asked & TRACE_SETTINGS)
 			traces_take_settings(server);
 		if (asked & TRACE_LISTEN)
@@ -325,7 +323,8 @@ const char *traces_undo(struct server *server, bool *ret_close)
 			*ret_close = true;
 			return NULL;
 		}
-		if (i == TRACE_BIT_SETTINGS || i == TRACE_BIT_UNKNOWN) {
+		if (i == TRACE_BIT_SETTINGS || i == TRACE_BIT_UNKNOWN ||
+			i == TRACE_BIT_UNANSWERED) {
 			settings_drop(server->settings);
 			server->settings = server->pool->plain_settings;
 			settings_hold(server->settings);
