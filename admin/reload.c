@@ -184,7 +184,7 @@ static int reload_load(struct reload *reload, struct config **ret_next, char *wh
 	}
 	error = reload_keep(reload, next);
 	if (!error)
-		error = budget_assign(next, reload->present, reload->core->world->worker_count);
+		error = budget_assign(reload->core->world, next, reload->present);
 	if (error) {
 		snprintf(why, RELOAD_TEXT, "%s", error_text(error));
 		reload_free_config(next);

@@ -380,36 +380,54 @@ static int service_fail(struct service *service, const char *what)
 	return 1;
 }
 
-static void service_raise_descriptors(struct service *service)
+/* What the process itself needs, besides clients and servers. */
+static uint64_t service_own_descriptors(const struct service *service)
 {
+	return 32 + 4 * (uint64_t)service->world.worker_count;
+}
+
+static void service_judge_descriptors(
+	struct service *service, uint64_t allowed, uint64_t clients, uint64_t servers)
+{
+	enum { FEW = 4096 };
+	uint64_t wanted = clients + servers + service_own_descriptors(service);
+
+	if (clients > 0 && allowed < wanted)
+		log_write_now(&service->world.log, LOG_WARN,
+			"only %llu file descriptors are allowed, but %llu clients (max_client_conn) and "
+			"%llu servers (the pools' sizes) need %llu: raise LimitNOFILE (systemd) or "
+			"ulimit -n",
+			(unsigned long long)allowed, (unsigned long long)clients,
+			(unsigned long long)servers, (unsigned long long)wanted);
+	else if (clients == 0 && (allowed < FEW || servers > allowed / 4))
+		log_write_now(&service->world.log, LOG_WARN,
+			"only %llu file descriptors are allowed, of which servers get up to a quarter and "
+			"may want %llu (the pools' sizes): raise LimitNOFILE (systemd) or ulimit -n",
+			(unsigned long long)allowed, (unsigned long long)servers);
+}
+
+/* Raises their limit, and shares them: servers get what is kept from the clients, up to a quarter; so does what the process itself
+ * needs. */
+static void service_share_descriptors(struct service *service)
+{
+	const struct config *config = service->config;
+	uint64_t servers = 0, kept = service_own_descriptors(service);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur < 4096)
-		log_write_now(&service->world.log, LOG_WARN,
-			"only %llu file descriptors are allowed: raise LimitNOFILE (systemd) or "
-			"ulimit -n",
-			(unsigned long long)limit.rlim_cur);
-}
-
-/* Servers get what is kept from the clients, up to a quarter; so does what the process itself needs. */
-static void service_share_descriptors(struct service *service)
-{
-	const struct config *config = service->config;
-	uint64_t servers = 0, own = 32 + 4 * (uint64_t)service->world.worker_count;
-	struct rlimit limit;
-
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > UINT32_MAX)
 		return;
 	for (size_t i = 0; i < config->pool_count; i++)
-		servers += (uint64_t)config->pools[i].pool_size;
-	if (servers > limit.rlim_cur / 4)
-		servers = limit.rlim_cur / 4;
+		servers += (uint64_t)(config->pools[i].pool_size +
+			config->pools[i].reserve_pool_size);
+	service_judge_descriptors(service, limit.rlim_cur,
+		(uint64_t)config->general.max_client_conn, servers);
+	kept += servers < limit.rlim_cur / 4 ? servers : limit.rlim_cur / 4;
 	service->world.client_descriptors =
-		limit.rlim_cur > servers + own + 1 ? (unsigned)(limit.rlim_cur - servers - own) : 1;
+		limit.rlim_cur > kept + 1 ? (unsigned)(limit.rlim_cur - kept) : 1;
 }
 
 static int service_listen_on(struct service *service, const struct address *address)
@@ -622,7 +640,6 @@ static int service_start(struct service *service)
 	service_set_log(service);
 	if (!world->tallies || mailboxes_init(&world->boxes, workers + 1 + LIMIT_JOB_THREADS) != 0)
 		return service_fail(service, "out of memory or file descriptors");
-	service_raise_descriptors(service);
 	service_share_descriptors(service);
 	service_set_sockets(&service->config->tcp);
 	service_set_admin_password(service);
@@ -631,7 +648,7 @@ static int service_start(struct service *service)
 		return 1;
 	if (service_open_control(service) != 0)
 		return service_fail(service, service->why);
-	if (budget_assign(service->reload.present, NULL, workers) != 0)
+	if (budget_assign(world, service->reload.present, NULL) != 0)
 		return service_fail(service, error_text(ERR_NO_MEMORY));
 	if (jobs_start(world) != 0)
 		return service_fail(service, "the job threads could not be started");

@@ -165,8 +165,11 @@ struct config_pool {
 
 /* What a pool is beyond one snapshot. Assigned by pool/budget.h. */
 struct budget;
+struct tally;
 struct config_identity {
 	struct budget *budget;
+	/* What all cores have of its database, its user, itself, and its herald's connections (pool/herald.h). */
+	struct tally *database_tally, *user_tally, *own_tally, *herald_tally;
 	uint32_t server_epoch; /* changes when the server, or how to log in to it, does */
 };
 

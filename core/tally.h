@@ -2,14 +2,16 @@
  *
  * The promises that hold for the whole process are counted here, one atomic each, when a client logs in or a server connection
  * is opened; never for a query. A tally is found by its name, so it outlives a configuration that is replaced.
- * Owner: control makes and frees the registry. Thread: any; the registry is locked, and asked only when a pool is made. Memory: a
- * tally lives as long as the registry; there are as many as names that configurations ever had.
+ * Owner: control makes and frees the registry. Thread: control looks tallies up, for the snapshot through which cores reach them
+ * (struct config_identity); their counts are anybody's. Memory: a tally lives as long as the registry; there are as many as names that
+ * configurations ever had.
  */
 #ifndef PGRING_CORE_TALLY_H
 #define PGRING_CORE_TALLY_H
 
 #include "core/check.h"
 #include "core/limits.h"
+#include "core/table.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,6 +22,7 @@ enum tally_kind {
 	TALLY_DATABASE, /* as clients call it */
 	TALLY_USER,     /* as clients call it */
 	TALLY_POOL,     /* of one pair of them */
+	TALLY_HERALD,   /* likewise: under the limits, what listens is a pool of its own, so that neither starves for the other */
 };
 
 struct tally {
@@ -28,8 +31,7 @@ struct tally {
 	atomic_uint placeless, hungry, callers, yielding; /* see pool/places.h */
 	atomic_bool is_paused, is_disabled; /* TALLY_DATABASE; is_paused also TALLY_PROCESS: all */
 	enum tally_kind kind;
-	uint64_t hash;
-	struct tally *next; /* private */
+	struct table_link link; /* in the registry */
 	char database[LIMIT_NAME_BYTES], user[LIMIT_NAME_BYTES];
 };
 
@@ -44,6 +46,8 @@ void tallies_free(struct tallies *tallies);
  * of memory. */
 struct tally *tallies_get(
 	struct tallies *tallies, enum tally_kind kind, const char *database, const char *user);
+/* That of the process. Thread: any. */
+struct tally *tallies_process(const struct tallies *tallies);
 
 /* One more, unless there are `limit` already; 0 is no limit. The limit is never passed, not for a moment. */
 static inline bool tally_take(atomic_uint *count, int64_t limit)

@@ -37,7 +37,22 @@ static struct budget *budget_new(uint32_t id, unsigned core_count)
 	return budget;
 }
 
-int budget_assign(struct config *config, const struct config *previous, unsigned core_count)
+static struct config_identity budget_identity(
+	const struct world *world, const struct config_pool *pool, uint32_t id)
+{
+	struct tallies *tallies = world->tallies;
+
+	return (struct config_identity){
+		.budget = budget_new(id, world->worker_count),
+		.database_tally = tallies_get(tallies, TALLY_DATABASE, pool->database, NULL),
+		.user_tally = tallies_get(tallies, TALLY_USER, NULL, pool->user),
+		.own_tally = tallies_get(tallies, TALLY_POOL, pool->database, pool->user),
+		.herald_tally = tallies_get(tallies, TALLY_HERALD, pool->database, pool->user),
+	};
+}
+
+int budget_assign(
+	const struct world *world, struct config *config, const struct config *previous)
 {
 	struct config_identity *identities =
 		config_alloc(config, (config->pool_count + 1) * sizeof *identities);
@@ -55,8 +70,7 @@ int budget_assign(struct config *config, const struct config *previous, unsigned
 			identities[i] = previous->identities[before->index];
 			identities[i].server_epoch += !config_pool_same_server(pool, before);
 		} else {
-			identities[i] = (struct config_identity){
-				.budget = budget_new(next_id++, core_count)};
+			identities[i] = budget_identity(world, pool, next_id++);
 			if (!identities[i].budget)
 				return ERR_NO_MEMORY;
 		}

@@ -6,6 +6,7 @@
 #define PGRING_POOL_CHANNELS_H
 
 #include "core/list.h"
+#include "core/table.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,11 +16,10 @@ struct core;
 enum { CHANNEL_BYTES = 64 }; /* PostgreSQL's NAMEDATALEN */
 
 struct channel {
-	struct list link;  /* in its bucket */
+	struct table_link link; /* by a hash of its name */
 	struct list all;   /* in channels->all, in the order in which they came */
 	struct list users; /* a core's: subscriptions; a herald's: the tidings that asked for it */
 	struct list todo;  /* a herald's: it has to be listened to, or no longer */
-	uint64_t hash;     /* of the name */
 	uint32_t serial;   /* a core's: of the tiding that asked for it */
 	bool is_there;     /* the herald listens to it */
 	size_t len;        /* of the name */
@@ -28,8 +28,7 @@ struct channel {
 
 struct channels {
 	struct list all;
-	struct list *buckets;
-	uint32_t bucket_count, count;
+	struct table table;
 };
 
 void channels_init(struct channels *channels);

@@ -184,7 +184,7 @@ static void herald_work(struct core *core, struct task *task)
 		list_remove(&channel->todo);
 		channels_remove(&herald->channels, channel);
 	}
-	if (herald->channels.count == 0) {
+	if (list_empty(&herald->channels.all)) {
 		sqltext_forget(&text);
 		herald_end(core, herald);
 		return;

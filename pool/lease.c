@@ -84,7 +84,7 @@ static void lease_bring_news(struct core *core, struct task *task)
 	if (lease->is_new) {
 		lease->is_new = false;
 		lease->events->granted(core, lease);
-	} else if (lease->is_blocked && !lease_is_blocked(core, lease)) {
+	} else if (lease->is_blocked && !lease_is_blocked(lease)) {
 		lease->events->unblocked(core, lease);
 	}
 }
@@ -396,9 +396,8 @@ void lease_lose(struct core *core, struct server *server, const struct fault *fa
 	lease->events->lost(core, lease, &loss);
 }
 
-bool lease_is_blocked(struct core *core, struct lease *lease)
+bool lease_is_blocked(struct lease *lease)
 {
-	(void)core;
 	lease->is_blocked = unlikely(!pending_has_room(&lease->server->pending)) ||
 		unlikely(lease->server->traces.asked || lease->server->cancel) ||
 		unlikely(lease->subscriber && subscriber_is_leaving(lease->subscriber)) ||

@@ -121,7 +121,7 @@ void lease_cancel_wait(struct core *core, struct lease *lease);
 void lease_abandon(struct core *core, struct lease *lease);
 
 /* Whether the server can take no more at present; unblocked() tells when it can. */
-bool lease_is_blocked(struct core *core, struct lease *lease);
+bool lease_is_blocked(struct lease *lease);
 /* Whether the client has got the beginning of a message, and not yet its end: nothing else may be said to it. */
 static inline bool lease_is_mid_message(const struct lease *lease)
 {

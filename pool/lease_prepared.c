@@ -182,7 +182,7 @@ static bool lease_check(struct core *core, struct lease *lease, const struct lea
 	const char *name, bool is_first)
 {
 	struct prepared_record record = {
-		.op = PREPARED_DESCRIBE_UNNAMED, .shape = use->shape->hash};
+		.op = PREPARED_DESCRIBE_UNNAMED, .shape = use->shape->link.hash};
 
 	if (*name)
 		record.key = use->statement->key;
@@ -202,7 +202,7 @@ bool lease_prepare(struct core *core, struct lease *lease, const struct lease_us
 	char name[STATEMENT_NAME_BYTES];
 
 	if (likely(entry && lease_is_good(core, server, entry, use->since_ns) &&
-		    (!use->shape || use->shape->hash == entry->shape))) {
+		    (!use->shape || use->shape->link.hash == entry->shape))) {
 		prepared_touch(&server->prepared, entry);
 		return true;
 	}
@@ -218,7 +218,7 @@ bool lease_prepare(struct core *core, struct lease *lease, const struct lease_us
 	}
 	if (use->shape->has_rows)
 		return lease_check(core, lease, use, name, is_first);
-	prepared_find(&server->prepared, record.key)->shape = use->shape->hash;
+	prepared_find(&server->prepared, record.key)->shape = use->shape->link.hash;
 	return true;
 }
 
@@ -235,7 +235,7 @@ bool lease_prepare_query(struct core *core, struct lease *lease, const struct le
 
 	lease->check = LEASE_UNCHECKED;
 	if (likely(entry && lease_is_good(core, server, entry, use->since_ns) &&
-		    (!use->shape || use->shape->hash == entry->shape))) {
+		    (!use->shape || use->shape->link.hash == entry->shape))) {
 		prepared_touch(&server->prepared, entry);
 		return true;
 	}
@@ -249,12 +249,12 @@ bool lease_prepare_query(struct core *core, struct lease *lease, const struct le
 	if (use->shape && use->shape->has_rows) {
 		record = (struct prepared_record){.op = PREPARED_DESCRIBE_UNNAMED,
 			.key = record.key,
-			.shape = use->shape->hash,
+			.shape = use->shape->link.hash,
 			.is_query = true};
 		lease_send_describe(core, server, name, &record);
 		lease->check = LEASE_CHECK_FIRST;
 	} else if (use->shape) {
-		prepared_find(&server->prepared, record.key)->shape = use->shape->hash;
+		prepared_find(&server->prepared, record.key)->shape = use->shape->link.hash;
 	}
 	stream_send(core, server->stream, sync, sizeof sync);
 	pending_push(&server->pending, PENDING_SYNC, PENDING_HIDDEN);

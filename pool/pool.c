@@ -451,7 +451,7 @@ static void pool_note_plain(struct core *core, struct pool *pool, const struct s
 	const char *now = params_get(&server->params, "server_version");
 
 	if (before && now && strcmp(before, now) != 0)
-		settings_doubt(&pool->settings);
+		settings_doubt(pool);
 	if (plain->is_tried && before && now && strcmp(before, now) == 0)
 		return;
 	params_copy(&plain->reported, &server->params);

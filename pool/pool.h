@@ -53,7 +53,8 @@ struct pool {
 	uint64_t compared_ns;
 	struct list servers[SERVER_LIST_COUNT];
 	unsigned server_count[SERVER_LIST_COUNT];
-	struct tally *database_tally, *user_tally, *own_tally; /* what holds over all cores */
+	/* What holds over all cores. */
+	struct tally *database_tally, *user_tally, *own_tally, *herald_tally;
 	bool is_limited; /* it has max_db_connections or max_user_connections */
 	struct places places;
 	bool is_paused;      /* the console holds the clients: no server is given out or opened */
@@ -61,7 +62,7 @@ struct pool {
 	struct list waiters; /* of leases, oldest first */
 	unsigned waiter_count;
 	unsigned client_count;
-	struct settings_table settings;
+	struct table settings; /* of struct settings */
 	struct settings *plain_settings; /* what servers have of themselves */
 
 	struct resolve *resolve; /* under way ... */
@@ -143,7 +144,8 @@ void pool_wake(struct core *core, struct pool *pool);
 void pool_init(struct pool *pool);
 /* It has servers, or is about to: their times are looked at from now on. */
 void pool_keep_up(struct core *core, struct pool *pool);
-void pool_find_tallies(struct core *core, struct pool *pool);
+/* Whether the console has paused its database, or everything. */
+bool pool_must_pause(const struct core *core, const struct pool *pool);
 /* Closes idle servers that there are no permits for any more. */
 void pool_retire_idle(struct core *core, struct pool *pool);
 /* Closes the server that has idled longest. Returns false if none is idle. */

@@ -23,23 +23,11 @@ static void pool_close_unused(struct core *core, struct pool *pool, const char *
 	}
 }
 
-/* Whether the console has paused the database, or everything. */
-static bool pool_must_pause(struct core *core, const struct pool *pool)
+bool pool_must_pause(const struct core *core, const struct pool *pool)
 {
-	const struct tally *all = tallies_get(core->world->tallies, TALLY_PROCESS, NULL, NULL);
+	const struct tally *all = tallies_process(core->world->tallies);
 
 	return atomic_load(&all->is_paused) || atomic_load(&pool->database_tally->is_paused);
-}
-
-void pool_find_tallies(struct core *core, struct pool *pool)
-{
-	struct tallies *tallies = core->world->tallies;
-	const struct config_pool *config = pool->config;
-
-	pool->database_tally = tallies_get(tallies, TALLY_DATABASE, config->database, NULL);
-	pool->user_tally = tallies_get(tallies, TALLY_USER, NULL, config->user);
-	pool->own_tally = tallies_get(tallies, TALLY_POOL, config->database, config->user);
-	pool->is_paused = pool_must_pause(core, pool);
 }
 
 void pool_apply_pause(struct core *core, struct pool *pool)

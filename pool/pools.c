@@ -30,18 +30,23 @@ static bool pools_limited(const struct config_pool *config)
 
 static struct pool *pools_new(struct core *core, const struct config *config, size_t index)
 {
+	const struct config_identity *identity = &config->identities[index];
 	struct pool *pool = calloc(1, sizeof *pool);
 
 	CHECK(pool);
 	pool_init(pool);
 	pool->config = &config->pools[index];
-	pool->budget = config->identities[index].budget;
+	pool->budget = identity->budget;
 	pool->id = pool->budget->id;
-	pool->server_epoch = config->identities[index].server_epoch;
+	pool->server_epoch = identity->server_epoch;
+	pool->database_tally = identity->database_tally;
+	pool->user_tally = identity->user_tally;
+	pool->own_tally = identity->own_tally;
+	pool->herald_tally = identity->herald_tally;
 	pool->permits =
 		budget_share(core->index, core->world->worker_count, pool->config->pool_size);
 	pool->min_size = pools_least(pool->config, core);
-	pool_find_tallies(core, pool);
+	pool->is_paused = pool_must_pause(core, pool);
 	pool->is_limited = pools_limited(pool->config);
 	budget_publish(core, pool);
 	if (pool->min_size > 0)
@@ -51,23 +56,21 @@ static struct pool *pools_new(struct core *core, const struct config *config, si
 
 struct pool *pools_new_single(struct core *core, const struct pool *pool)
 {
-	const struct config_pool *config = pool->config;
 	struct pool *single = calloc(1, sizeof *single);
-	char user[LIMIT_NAME_BYTES + 2];
 
 	CHECK(single);
 	pool_init(single);
-	single->config = config;
+	single->config = pool->config;
 	single->budget = budget_single(core->world->worker_count);
 	CHECK(single->budget);
 	single->server_epoch = pool->server_epoch;
+	single->database_tally = pool->database_tally;
+	single->user_tally = pool->user_tally;
+	single->own_tally = pool->herald_tally;
 	single->permits = 1;
 	single->is_single = true;
-	pool_find_tallies(core, single);
-	single->is_limited = pools_limited(config);
-	/* under the limits it is a pool like others, so that neither starves for the sake of the other */
-	snprintf(user, sizeof user, "%s\1", config->user);
-	single->own_tally = tallies_get(core->world->tallies, TALLY_POOL, config->database, user);
+	single->is_paused = pool_must_pause(core, single);
+	single->is_limited = pools_limited(pool->config);
 	return single;
 }
 
@@ -117,7 +120,7 @@ static void pools_change(
 		pool->address_count = 0;
 		pool->failures = 0;
 		pools_forget_keys(pool);
-		settings_doubt(&pool->settings);
+		settings_doubt(pool);
 		pools_retire_servers(core, pool, "its server was changed in the configuration");
 	}
 	pool_retire_idle(core, pool);
@@ -171,7 +174,7 @@ void pools_free(struct core *core, struct pool *pool)
 	list_remove(&pool->dispatch.link);
 	list_remove(&pool->removed);
 	settings_drop(pool->plain_settings);
-	settings_table_free(&pool->settings);
+	table_free(&pool->settings);
 	pools_forget_keys(pool);
 	channels_free(&pool->channels);
 	if (pool->is_single)

@@ -40,32 +40,6 @@ static uint64_t settings_hash(const struct params *params)
 	return sum;
 }
 
-static struct settings **settings_bucket(const struct settings_table *table, uint64_t hash)
-{
-	return &table->buckets[(hash ^ hash >> 32) & (table->bucket_count - 1)];
-}
-
-static void settings_grow(struct settings_table *table)
-{
-	size_t old_count = table->bucket_count;
-	struct settings **old = table->buckets;
-
-	table->bucket_count = old_count ? old_count * 4 : 4;
-	table->buckets = calloc(table->bucket_count, sizeof *table->buckets);
-	CHECK(table->buckets);
-	for (size_t i = 0; i < old_count; i++) {
-		while (old[i]) {
-			struct settings *settings = old[i], **bucket;
-
-			old[i] = settings->next;
-			bucket = settings_bucket(table, settings->hash);
-			settings->next = *bucket;
-			*bucket = settings;
-		}
-	}
-	free(old);
-}
-
 /* A timeout as the server tells it or as a client asked for it, in milliseconds; 0 is none, and what is not understood is short. */
 static double settings_timeout_ms(const char *value)
 {
@@ -98,17 +72,19 @@ static bool settings_are_hasty(const struct params *wanted)
 		settings_timeout_ms(params_get(wanted, "idle_session_timeout")) > 0;
 }
 
+static struct settings *settings_of(struct table_link *link)
+{
+	return container_of(link, struct settings, link);
+}
+
 struct settings *settings_share(struct pool *pool, const struct params *wanted)
 {
-	struct settings_table *table = &pool->settings;
-	struct settings *settings, **bucket;
 	uint64_t hash = settings_hash(wanted);
+	struct settings *settings;
 
-	if (table->count >= table->bucket_count)
-		settings_grow(table);
-	bucket = settings_bucket(table, hash);
-	for (settings = *bucket; settings; settings = settings->next) {
-		if (settings->hash == hash && settings_equal(&settings->wanted, wanted)) {
+	table_each(link, &pool->settings, hash) {
+		settings = settings_of(link);
+		if (settings_equal(&settings->wanted, wanted)) {
 			settings->users++;
 			return settings;
 		}
@@ -117,12 +93,9 @@ struct settings *settings_share(struct pool *pool, const struct params *wanted)
 	CHECK(settings);
 	params_copy(&settings->wanted, wanted);
 	settings->pool = pool;
-	settings->hash = hash;
 	settings->users = 1;
 	settings->is_hasty = settings_are_hasty(wanted);
-	settings->next = *bucket;
-	*bucket = settings;
-	table->count++;
+	table_add(&pool->settings, &settings->link, hash);
 	return settings;
 }
 
@@ -134,37 +107,21 @@ void settings_hold(struct settings *settings)
 
 void settings_drop(struct settings *settings)
 {
-	struct settings_table *table;
-	struct settings **place;
-
 	if (!settings)
 		return;
 	CHECK(settings->users > 0);
 	if (--settings->users > 0)
 		return;
-	table = &settings->pool->settings;
-	place = settings_bucket(table, settings->hash);
-	while (*place != settings)
-		place = &(*place)->next;
-	*place = settings->next;
-	table->count--;
+	table_remove(&settings->pool->settings, &settings->link);
 	params_clear(&settings->wanted);
 	params_clear(&settings->reported);
 	free(settings);
 }
 
-void settings_doubt(struct settings_table *table)
+void settings_doubt(struct pool *pool)
 {
-	for (size_t i = 0; i < table->bucket_count; i++)
-		for (struct settings *each = table->buckets[i]; each; each = each->next)
-			each->is_tried = false;
-}
-
-void settings_table_free(struct settings_table *table)
-{
-	CHECK(table->count == 0);
-	free(table->buckets);
-	*table = (struct settings_table){0};
+	table_each_of_all(link, &pool->settings)
+		settings_of(link)->is_tried = false;
 }
 
 /* Settings that no parser and no planner asks. All others may decide how a literal is read, or what a name means. */

@@ -8,27 +8,21 @@
 #define PGRING_POOL_SETTINGS_H
 
 #include "core/hash.h"
+#include "core/table.h"
 #include "net/chain.h"
 #include "pool/params.h"
 
 struct pool;
 
 struct settings {
-	struct settings *next; /* in its bucket */
+	struct table_link link; /* by a hash of `wanted` */
 	struct pool *pool;
-	uint64_t hash;    /* of `wanted`, so that most comparisons end here */
 	uint64_t context; /* settings_context, or 0 while nobody has asked */
 	unsigned users;
 	bool is_hasty;          /* it has timeouts that could strike a query of pgring's own */
 	bool is_tried;          /* a server took it, and `reported` is filled */
 	struct params wanted;   /* empty: what a server has of itself */
 	struct params reported; /* all that a server with this set reports */
-};
-
-/* All sets of a pool. Zeroed before the first. */
-struct settings_table {
-	struct settings **buckets; /* malloc; a power of two of them */
-	size_t bucket_count, count;
 };
 
 /* The pool's set with these values; one more user. `wanted` is copied if it is new. */
@@ -38,9 +32,7 @@ void settings_hold(struct settings *settings);
 void settings_drop(struct settings *settings);
 
 /* None has been tried any more: the servers' own values may have changed. */
-void settings_doubt(struct settings_table *table);
-/* The pool ends, and has no sets any more. */
-void settings_table_free(struct settings_table *table);
+void settings_doubt(struct pool *pool);
 
 /* A number for what of them may change what the text of a statement means, under a key of the process. Not 0. */
 uint64_t settings_context(struct settings *settings, const uint8_t key[HASH_KEY_BYTES]);

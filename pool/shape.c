@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHAPES_PLACES = 64 }; /* at first */
-
 /* ---- reading descriptions ---- */
 
 void shape_draft_clear(struct shape_draft *draft)
@@ -82,31 +80,6 @@ uint64_t shape_draft_hash(const struct shape_draft *draft, const uint8_t key[HAS
 
 /* ---- the table ---- */
 
-static struct shape **shape_place(const struct shapes *shapes, uint64_t hash)
-{
-	return &shapes->places[hash & (shapes->place_count - 1)];
-}
-
-static void shapes_grow(struct shapes *shapes)
-{
-	uint32_t old_count = shapes->place_count;
-	struct shape **old = shapes->places;
-
-	shapes->place_count = old_count ? 2 * old_count : SHAPES_PLACES;
-	shapes->places = calloc(shapes->place_count, sizeof(struct shape *));
-	CHECK(shapes->places);
-	for (uint32_t i = 0; i < old_count; i++) {
-		while (old[i]) {
-			struct shape *shape = old[i], **place = shape_place(shapes, shape->hash);
-
-			old[i] = shape->next;
-			shape->next = *place;
-			*place = shape;
-		}
-	}
-	free(old);
-}
-
 static size_t shape_size(const struct shape *shape)
 {
 	return sizeof *shape + 4u * shape->type_count;
@@ -121,54 +94,42 @@ struct shape *shape_hold(struct shape *shape)
 struct shape *shape_share(
 	struct shapes *shapes, uint64_t hash, bool has_rows, const struct shape_draft *draft)
 {
-	struct shape *shape, **place;
+	struct table_link *link = table_find(&shapes->table, hash);
+	struct shape *shape;
 
-	if (shapes->count >= shapes->place_count)
-		shapes_grow(shapes);
-	place = shape_place(shapes, hash);
-	for (shape = *place; shape; shape = shape->next)
-		if (shape->hash == hash)
-			return shape_hold(shape);
+	if (link)
+		return shape_hold(container_of(link, struct shape, link));
 	shape = malloc(sizeof *shape + 4u * draft->type_count);
 	CHECK(shape);
-	*shape = (struct shape){.next = *place,
-		.hash = hash,
-		.users = 1,
-		.type_count = draft->type_count,
-		.has_rows = has_rows};
+	shape->users = 1;
+	shape->type_count = draft->type_count;
+	shape->has_rows = has_rows;
 	if (draft->type_count > 0)
 		memcpy(shape->types, draft->types, 4u * draft->type_count);
-	*place = shape;
-	shapes->count++;
+	table_add(&shapes->table, &shape->link, hash);
 	shapes->bytes += shape_size(shape);
 	return shape;
 }
 
 void shape_drop(struct shapes *shapes, struct shape *shape)
 {
-	struct shape **at;
-
 	if (!shape)
 		return;
 	CHECK(shape->users > 0);
 	if (--shape->users > 0)
 		return;
-	for (at = shape_place(shapes, shape->hash); *at != shape; at = &(*at)->next)
-		;
-	*at = shape->next;
-	shapes->count--;
+	table_remove(&shapes->table, &shape->link);
 	shapes->bytes -= shape_size(shape);
 	free(shape);
 }
 
 void shapes_free(struct shapes *shapes)
 {
-	CHECK(shapes->count == 0);
-	free(shapes->places);
-	memset(shapes, 0, sizeof *shapes);
+	table_free(&shapes->table);
+	CHECK(shapes->bytes == 0);
 }
 
 uint64_t shapes_bytes(const struct shapes *shapes)
 {
-	return shapes->bytes + shapes->place_count * sizeof *shapes->places;
+	return shapes->bytes + table_bytes(&shapes->table);
 }

@@ -10,14 +10,14 @@
 #define PGRING_POOL_SHAPE_H
 
 #include "core/hash.h"
+#include "core/table.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct shape {
-	struct shape *next; /* with the same place in the table */
-	uint64_t hash;      /* the same on every core; never 0 */
+	struct table_link link; /* by its hash, which is the same on every core and never 0 */
 	uint32_t users;
 	uint16_t type_count;
 	bool has_rows;
@@ -25,9 +25,8 @@ struct shape {
 };
 
 struct shapes {
-	struct shape **places;
-	uint32_t place_count, count;
-	uint64_t bytes;
+	struct table table;
+	uint64_t bytes; /* of all */
 };
 
 /* A description that is being read: its second half follows. */

@@ -1,4 +1,4 @@
-/* The table of texts: chained, growing, and a list of those that have no users at present. */
+/* The table of texts, and a list of those that have no users at present. */
 #include "pool/statement.h"
 
 #include "core/check.h"
@@ -8,7 +8,6 @@
 #include <string.h>
 
 enum {
-	STATEMENTS_PLACES = 256,            /* at first */
 	STATEMENTS_UNUSED = 1024,           /* kept, in case that somebody prepares them again */
 	STATEMENTS_UNUSED_BYTES = 1 << 20,  /* and how much of them */
 	STATEMENTS_SCRATCH_KEPT = 64 * 1024 /* a larger one is given back when the next is wanted */
@@ -23,22 +22,12 @@ void statements_init(struct statements *statements, const uint8_t key[HASH_KEY_B
 	list_init(&statements->unused);
 }
 
-static struct statement **statement_place(struct statements *statements, struct hash key)
-{
-	return &statements->places[key.a & (statements->place_count - 1)];
-}
-
 static void statement_free(struct statements *statements, struct statement *statement)
 {
-	struct statement **at = statement_place(statements, statement->key);
-
-	while (*at != statement)
-		at = &(*at)->next;
-	*at = statement->next;
+	table_remove(&statements->table, &statement->link);
 	list_remove(&statement->unused);
 	statements->unused_count--;
 	statements->unused_bytes -= statement->len;
-	statements->count--;
 	statements->bytes -= statement->len;
 	free(statement);
 }
@@ -49,32 +38,10 @@ void statements_free(struct statements *statements)
 
 	while ((first = list_first(&statements->unused)))
 		statement_free(statements, container_of(first, struct statement, unused));
-	CHECK(statements->count == 0);
+	table_free(&statements->table);
 	shapes_free(&statements->shapes);
-	free(statements->places);
 	free(statements->scratch);
 	memset(statements, 0, sizeof *statements);
-}
-
-static void statements_grow(struct statements *statements)
-{
-	uint32_t old_count = statements->place_count;
-	struct statement **old = statements->places;
-
-	statements->place_count = old_count ? 2 * old_count : STATEMENTS_PLACES;
-	statements->places = calloc(statements->place_count, sizeof *statements->places);
-	CHECK(statements->places);
-	for (uint32_t i = 0; i < old_count; i++) {
-		while (old[i]) {
-			struct statement *statement = old[i], **place;
-
-			old[i] = statement->next;
-			place = statement_place(statements, statement->key);
-			statement->next = *place;
-			*place = statement;
-		}
-	}
-	free(old);
 }
 
 /* The context is part of the key: it is mixed into the key of the hash. */
@@ -102,12 +69,10 @@ struct statement *statement_share(
 	struct statements *statements, uint64_t context, const void *body, size_t len)
 {
 	struct hash key = statement_key(statements, context, body, len);
-	struct statement *statement, **place;
+	struct statement *statement;
 
-	if (statements->count >= statements->place_count)
-		statements_grow(statements);
-	place = statement_place(statements, key);
-	for (statement = *place; statement; statement = statement->next) {
+	table_each(link, &statements->table, key.a) {
+		statement = container_of(link, struct statement, link);
 		if (!hash_equal(statement->key, key))
 			continue;
 		if (statement->context != context || statement->len != len ||
@@ -120,7 +85,6 @@ struct statement *statement_share(
 		return NULL;
 	statement = malloc(sizeof *statement + len);
 	CHECK(statement);
-	statement->next = *place;
 	statement->key = key;
 	statement->context = context;
 	statement->users = 1;
@@ -129,8 +93,7 @@ struct statement *statement_share(
 	statement->is_scanned = false;
 	memcpy(statement->body, body, len);
 	list_init(&statement->unused);
-	*place = statement;
-	statements->count++;
+	table_add(&statements->table, &statement->link, key.a);
 	statements->bytes += len;
 	return statement;
 }
@@ -198,8 +161,8 @@ bool statement_name_find(const char *text, struct hash *ret_key)
 
 uint64_t statements_bytes(const struct statements *statements)
 {
-	return statements->bytes + statements->count * sizeof(struct statement) +
-		statements->place_count * sizeof *statements->places + statements->scratch_size +
+	return statements->bytes + statements->table.count * sizeof(struct statement) +
+		table_bytes(&statements->table) + statements->scratch_size +
 		shapes_bytes(&statements->shapes);
 }
 

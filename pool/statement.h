@@ -10,6 +10,7 @@
 
 #include "core/hash.h"
 #include "core/list.h"
+#include "core/table.h"
 #include "pool/shape.h"
 
 #include <stdbool.h>
@@ -19,8 +20,8 @@
 struct core;
 
 struct statement {
-	struct statement *next; /* with the same place in the table */
-	struct list unused;     /* in the table's list while it has no users */
+	struct table_link link; /* by the first half of its key */
+	struct list unused;     /* in statements->unused while it has no users */
 	struct hash key;
 	uint64_t context;
 	uint32_t users;
@@ -32,8 +33,7 @@ struct statement {
 
 struct statements {
 	uint8_t key[HASH_KEY_BYTES];
-	struct statement **places;
-	uint32_t place_count, count;
+	struct table table;
 	uint64_t bytes; /* of all statements */
 	struct list unused;
 	uint32_t unused_count;

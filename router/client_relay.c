@@ -7,9 +7,9 @@
 #include "router/client_prepared.h"
 
 #include "core/clock.h"
+#include "pool/sqlword.h"
 #include "protocol/sqlstate.h"
 #include "router/session.h"
-#include "router/sqlname.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,10 +31,12 @@ enum relay_verdict {
 
 static bool relay_begins_transaction(const uint8_t *at, const uint8_t *end)
 {
+	struct sqlword_text text = {at, end};
+
 	if (!at)
 		return false;
-	at = sqlname_skip_blanks(at, end, true);
-	return sqlname_is_word(at, end, "BEGIN") || sqlname_is_word(at, end, "START");
+	sqlword_skip_separators(&text);
+	return sqlword_take(&text, "BEGIN") || sqlword_take(&text, "START");
 }
 
 /* The byte behind the first NUL, or NULL if that is not among the bytes at hand. */
@@ -163,7 +165,7 @@ static enum relay_verdict relay_request(
 		client->request_ns = core->now_ns;
 		(void)lease_take(core, lease);
 	}
-	if (unlikely(lease->state == LEASE_WAITING) || lease_is_blocked(core, lease)) {
+	if (unlikely(lease->state == LEASE_WAITING) || lease_is_blocked(lease)) {
 		client->is_waiting = true;
 		return RELAY_WAIT;
 	}
@@ -208,7 +210,7 @@ static enum relay_verdict relay_sync(
 		client_say_ready(core, client, client->has_begun ? client->status : 'I');
 		return RELAY_DROP;
 	}
-	if (lease->state == LEASE_WAITING || lease_is_blocked(core, lease)) {
+	if (lease->state == LEASE_WAITING || lease_is_blocked(lease)) {
 		client->is_waiting = true;
 		return RELAY_WAIT;
 	}
@@ -291,7 +293,7 @@ static enum relay_verdict relay_decide(
 	case CLIENT_COPY_FAIL:
 		if (!has_server)
 			return RELAY_DROP;
-		if (lease_is_blocked(core, &client->lease)) {
+		if (lease_is_blocked(&client->lease)) {
 			client->is_waiting = true;
 			return RELAY_WAIT;
 		}
@@ -443,7 +445,7 @@ static void relay_throttle(struct core *core, struct client *client)
 	if (client->state != CLIENT_READY || client->is_leaving)
 		return;
 	if (!client->is_waiting && client->lease.state == LEASE_HELD &&
-		unlikely(lease_is_blocked(core, &client->lease)))
+		unlikely(lease_is_blocked(&client->lease)))
 		is_full = true;
 	if (unlikely(is_full))
 		stream_pause(core, client->stream);

@@ -5,9 +5,32 @@
 #include "core/clock.h"
 #include "protocol/sqlstate.h"
 
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 enum watch_cause { WATCH_IDLE, WATCH_IDLE_IN_TRANSACTION, WATCH_QUERY, WATCH_TRANSACTION };
+
+/* Which of [general]'s options each is, and what its client is told. */
+static const struct watch_row {
+	const char *option;
+	size_t place;
+	const char *sqlstate, *message;
+	enum metric metric;
+} watch_rows[] = {
+#define WATCH_ROW(option, sqlstate, message, metric) \
+	{#option, offsetof(struct config_general, option##_ms), sqlstate, message, METRIC_##metric}
+	[WATCH_IDLE] = WATCH_ROW(client_idle_timeout, SQLSTATE_IDLE_SESSION_TIMEOUT,
+		"disconnecting idle client", idle_timeouts),
+	[WATCH_IDLE_IN_TRANSACTION] = WATCH_ROW(client_idle_in_transaction_timeout,
+		SQLSTATE_IDLE_SESSION_TIMEOUT, "disconnecting idle in transaction client",
+		idle_timeouts),
+	[WATCH_QUERY] = WATCH_ROW(
+		query_timeout, SQLSTATE_SYSTEM_ERROR, "query timeout", query_timeouts),
+	[WATCH_TRANSACTION] = WATCH_ROW(transaction_timeout, SQLSTATE_TRANSACTION_TIMEOUT,
+		"transaction timeout", transaction_timeouts),
+#undef WATCH_ROW
+};
 
 struct watch {
 	enum watch_cause cause;
@@ -15,8 +38,19 @@ struct watch {
 	uint64_t look_ns; /* when to look again at the latest */
 };
 
-static void watch_add(struct watch *watch, enum watch_cause cause, int64_t limit_ms, uint64_t since)
+static int64_t watch_limit_ms(const struct core *core, enum watch_cause cause)
 {
+	const char *general = (const char *)&core->router->config->general;
+	int64_t limit_ms;
+
+	memcpy(&limit_ms, general + watch_rows[cause].place, sizeof limit_ms);
+	return limit_ms;
+}
+
+static void watch_add(const struct core *core, struct watch *watch, enum watch_cause cause,
+	uint64_t since)
+{
+	int64_t limit_ms = watch_limit_ms(core, cause);
 	uint64_t due_ns;
 
 	if (limit_ms <= 0 || limit_ms > INT64_C(1) << 40) /* 34 years; CONFIG_UNLIMITED, too */
@@ -30,11 +64,11 @@ static void watch_add(struct watch *watch, enum watch_cause cause, int64_t limit
 		watch->look_ns = due_ns;
 }
 
-static void watch_look(struct watch *watch, uint64_t now_ns, int64_t limit_ms)
+static void watch_look(const struct core *core, struct watch *watch, enum watch_cause cause)
 {
-	struct watch other = {WATCH_IDLE, UINT64_MAX, watch->look_ns};
+	struct watch other = {cause, UINT64_MAX, watch->look_ns};
 
-	watch_add(&other, WATCH_IDLE, limit_ms, now_ns);
+	watch_add(core, &other, cause, core->now_ns);
 	watch->look_ns = other.look_ns;
 }
 
@@ -46,7 +80,6 @@ static uint64_t watch_later(uint64_t a, uint64_t b)
 /* What will be over first. */
 static struct watch watch_next(const struct core *core, const struct client *client)
 {
-	const struct config_general *general = &core->router->config->general;
 	const struct lease *lease = &client->lease;
 	const struct pending *pending;
 	uint64_t since = watch_later(client->heard_ns, lease->request_ns);
@@ -59,24 +92,18 @@ static struct watch watch_next(const struct core *core, const struct client *cli
 		pending = &lease->server->pending;
 		is_open |= pending->is_open;
 		if (is_open || !pending_empty(pending))
-			watch_add(&watch, WATCH_TRANSACTION, general->transaction_timeout_ms,
-				lease->since_ns);
+			watch_add(core, &watch, WATCH_TRANSACTION, lease->since_ns);
 		if (!pending_empty(pending)) {
-			watch_add(&watch, WATCH_QUERY, general->query_timeout_ms,
+			watch_add(core, &watch, WATCH_QUERY,
 				watch_later(since, lease->server->used_ns));
 			/* Of an answer without ReadyForQuery nobody tells. */
-			watch_look(&watch, core->now_ns,
-				is_open ? general->client_idle_in_transaction_timeout_ms
-					: general->client_idle_timeout_ms);
+			watch_look(core, &watch,
+				is_open ? WATCH_IDLE_IN_TRANSACTION : WATCH_IDLE);
 			return watch;
 		}
 		since = watch_later(since, lease->server->used_ns);
 	}
-	if (is_open)
-		watch_add(&watch, WATCH_IDLE_IN_TRANSACTION,
-			general->client_idle_in_transaction_timeout_ms, since);
-	else
-		watch_add(&watch, WATCH_IDLE, general->client_idle_timeout_ms, since);
+	watch_add(core, &watch, is_open ? WATCH_IDLE_IN_TRANSACTION : WATCH_IDLE, since);
 	return watch;
 }
 
@@ -101,46 +128,18 @@ void client_watch(struct core *core, struct client *client)
 
 void client_watch_over(struct core *core, struct client *client)
 {
-	const struct config_general *general = &core->router->config->general;
 	struct watch watch = watch_next(core, client);
-	struct fault fault = {"FATAL", SQLSTATE_IDLE_SESSION_TIMEOUT, NULL, NULL, NULL};
-	const char *option = NULL;
-	int64_t limit_ms = 0;
+	const struct watch_row *row = &watch_rows[watch.cause];
+	struct fault fault = {"FATAL", row->sqlstate, row->message, NULL, NULL};
 	char detail[96];
 
 	if (watch.due_ns > core->now_ns) {
 		watch_set(core, client, &watch);
 		return;
 	}
-	switch (watch.cause) {
-	case WATCH_IDLE:
-		fault.message = "disconnecting idle client";
-		option = "client_idle_timeout";
-		limit_ms = general->client_idle_timeout_ms;
-		core_count(core, METRIC_idle_timeouts);
-		break;
-	case WATCH_IDLE_IN_TRANSACTION:
-		fault.message = "disconnecting idle in transaction client";
-		option = "client_idle_in_transaction_timeout";
-		limit_ms = general->client_idle_in_transaction_timeout_ms;
-		core_count(core, METRIC_idle_timeouts);
-		break;
-	case WATCH_QUERY:
-		fault.sqlstate = SQLSTATE_SYSTEM_ERROR;
-		fault.message = "query timeout";
-		option = "query_timeout";
-		limit_ms = general->query_timeout_ms;
-		core_count(core, METRIC_query_timeouts);
-		break;
-	case WATCH_TRANSACTION:
-		fault.sqlstate = SQLSTATE_TRANSACTION_TIMEOUT;
-		fault.message = "transaction timeout";
-		option = "transaction_timeout";
-		limit_ms = general->transaction_timeout_ms;
-		core_count(core, METRIC_transaction_timeouts);
-		break;
-	}
-	snprintf(detail, sizeof detail, "%s of %lldms expired", option, (long long)limit_ms);
+	core_count(core, row->metric);
+	snprintf(detail, sizeof detail, "%s of %lldms expired", row->option,
+		(long long)watch_limit_ms(core, watch.cause));
 	fault.detail = detail;
 	if (client->lease.state == LEASE_HELD && !pending_empty(&client->lease.server->pending))
 		client->lease.is_mid_request = true; /* so that its server is closed */

@@ -29,7 +29,7 @@ int router_open(struct core *core, const struct config *config, const char *admi
 		return ERR_NO_MEMORY;
 	core->router = router;
 	router->config = config;
-	router->everybody = tallies_get(core->world->tallies, TALLY_PROCESS, NULL, NULL);
+	router->everybody = tallies_process(core->world->tallies);
 	router->admin_password = admin_password;
 	router->has_timeouts = router_limits_time(&config->general);
 	router->keys = keys_open(config, NULL, NULL);

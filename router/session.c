@@ -170,6 +170,7 @@ static enum lease_refusal session_note_bind(
 	struct lease *lease = &client->lease;
 	const uint8_t *end = body + len, *name = memchr(body, '\0', len), *nul;
 	struct statement *statement = lease->names->unnamed;
+	enum lease_refusal refusal;
 	const struct name *known;
 
 	nul = name++ ? memchr(name, '\0', (size_t)(end - name)) : NULL;
@@ -184,8 +185,10 @@ static enum lease_refusal session_note_bind(
 	if (likely(statement != NULL))
 		return session_note_statement(core, client, statement, body, len);
 	if (lease_follows(core, lease)) { /* it was too long to be kept */
-		session_note_traces(client, TRACE_EVERYTHING, body, len);
-		return session_note_listen(core, client, TRACE_EVERYTHING);
+		refusal = session_note_listen(core, client, TRACE_EVERYTHING);
+		if (!refusal)
+			session_note_traces(client, TRACE_EVERYTHING, body, len);
+		return refusal;
 	}
 	if (lease->server->traces.suspected & TRACE_SETTINGS)
 		session_note_names(client, body, len);

@@ -1,52 +1,7 @@
 /* Words, names and comments at the beginning of a statement. */
 #include "router/sqlname.h"
 
-#include <string.h>
-#include <strings.h>
-
-static bool sqlname_continues(uint8_t c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		c == '_' || c == '$' || c >= 0x80;
-}
-
-bool sqlname_is_word(const uint8_t *at, const uint8_t *end, const char *word)
-{
-	size_t len = strlen(word);
-
-	return (size_t)(end - at) >= len && strncasecmp((const char *)at, word, len) == 0 &&
-		(at + len == end || !sqlname_continues(at[len]));
-}
-
-static const uint8_t *sqlname_skip_comment(const uint8_t *at, const uint8_t *end)
-{
-	unsigned depth = 1;
-
-	for (at += 2; at < end && depth > 0; at++) {
-		if (end - at >= 2 && at[0] == '*' && at[1] == '/')
-			depth--, at++;
-		else if (end - at >= 2 && at[0] == '/' && at[1] == '*')
-			depth++, at++;
-	}
-	return at;
-}
-
-const uint8_t *sqlname_skip_blanks(const uint8_t *at, const uint8_t *end, bool with_semicolons)
-{
-	for (;;) {
-		if (at < end &&
-			(*at == ' ' || (*at >= '\t' && *at <= '\r') ||
-				(with_semicolons && *at == ';')))
-			at++;
-		else if (end - at >= 2 && at[0] == '-' && at[1] == '-')
-			while (at < end && *at != '\n' && *at != '\r')
-				at++;
-		else if (end - at >= 2 && at[0] == '/' && at[1] == '*')
-			at = sqlname_skip_comment(at, end);
-		else
-			return at;
-	}
-}
+#include "pool/sqlword.h"
 
 static void sqlname_add(struct sqlname *found, uint8_t c)
 {
@@ -54,53 +9,56 @@ static void sqlname_add(struct sqlname *found, uint8_t c)
 		found->name[found->name_len++] = (char)c;
 }
 
-/* Reads a name. Returns what is behind it, or NULL if there is none, or one that is not plain. */
-static const uint8_t *sqlname_read(const uint8_t *at, const uint8_t *end, struct sqlname *ret_found)
+/* Takes a name. Returns false if there is none, or one that is not plain. */
+static bool sqlname_take(struct sqlword_text *text, struct sqlname *ret_found)
 {
+	const uint8_t *at = text->at, *end = text->end;
+
 	if (at < end && *at == '"') {
 		for (at++; at < end; at++) {
+			text->at = at + 1;
 			if (*at == '"' && !(end - at >= 2 && at[1] == '"'))
-				return ret_found->name_len > 0 ? at + 1 : NULL;
+				return ret_found->name_len > 0;
 			sqlname_add(ret_found, *at);
 			at += *at == '"';
 		}
-		return NULL;
+		return false;
 	}
-	if (at == end || (*at >= '0' && *at <= '9') || *at == '$')
-		return NULL;
-	for (; at < end && sqlname_continues(*at); at++) {
+	if (at == end || !sqlword_is_start(*at))
+		return false;
+	for (; at < end && sqlword_is_part(*at); at++) {
 		if (*at >= 0x80)
-			return NULL; /* how it is folded depends on the encoding */
+			return false; /* how it is folded depends on the encoding */
 		sqlname_add(ret_found, *at >= 'A' && *at <= 'Z' ? (uint8_t)(*at + 32) : *at);
 	}
-	return ret_found->name_len > 0 ? at : NULL;
+	text->at = at;
+	return true;
 }
 
-struct sqlname sqlname_find(const uint8_t *text, const uint8_t *end)
+struct sqlname sqlname_find(const uint8_t *bytes, const uint8_t *end)
 {
 	static const struct sqlname none = {.kind = SQLNAME_NONE};
-	const uint8_t *at = sqlname_skip_blanks(text, end, true);
+	struct sqlword_text text = {bytes, end};
 	struct sqlname found = {.kind = SQLNAME_DEALLOCATE};
 
-	if (sqlname_is_word(at, end, "EXECUTE")) {
-		at = sqlname_skip_blanks(at + strlen("EXECUTE"), end, false);
+	sqlword_skip_separators(&text);
+	if (sqlword_take(&text, "EXECUTE")) {
+		sqlword_skip_blanks(&text);
 		found.kind = SQLNAME_EXECUTE;
-		found.first = (size_t)(at - text);
-		at = sqlname_read(at, end, &found);
-		if (!at)
+		found.first = (size_t)(text.at - bytes);
+		if (!sqlname_take(&text, &found))
 			return none;
-		found.behind = (size_t)(at - text);
+		found.behind = (size_t)(text.at - bytes);
 		return found;
 	}
-	if (!sqlname_is_word(at, end, "DEALLOCATE"))
+	if (!sqlword_take(&text, "DEALLOCATE"))
 		return none;
-	at = sqlname_skip_blanks(at + strlen("DEALLOCATE"), end, false);
-	if (sqlname_is_word(at, end, "PREPARE"))
-		at = sqlname_skip_blanks(at + strlen("PREPARE"), end, false);
-	if (sqlname_is_word(at, end, "ALL"))
+	sqlword_take(&text, "PREPARE");
+	if (sqlword_take(&text, "ALL"))
 		return none;
-	at = sqlname_read(at, end, &found);
-	if (!at || sqlname_skip_blanks(at, end, true) != end)
+	sqlword_skip_blanks(&text);
+	if (!sqlname_take(&text, &found))
 		return none;
-	return found;
+	sqlword_skip_separators(&text);
+	return text.at == end ? found : none;
 }

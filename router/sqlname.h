@@ -24,9 +24,4 @@ struct sqlname {
  * names none. */
 struct sqlname sqlname_find(const uint8_t *text, const uint8_t *end);
 
-/* Behind blanks and comments, and semicolons if that is wanted. */
-const uint8_t *sqlname_skip_blanks(const uint8_t *at, const uint8_t *end, bool with_semicolons);
-/* Whether that keyword stands there. */
-bool sqlname_is_word(const uint8_t *at, const uint8_t *end, const char *word);
-
 #endif

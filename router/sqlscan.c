@@ -2,102 +2,11 @@
 #include "router/sqlscan.h"
 
 #include "core/check.h"
+#include "pool/sqlword.h"
 #include "pool/traces.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
-
-struct text {
-	const uint8_t *at, *end;
-};
-
-struct word {
-	const uint8_t *at;
-	size_t len;
-};
-
-static bool is_blank(uint8_t c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool is_word_start(uint8_t c)
-{
-	return (uint8_t)((c | 0x20) - 'a') < 26 || c == '_' || c >= 0x80;
-}
-
-static bool is_word_part(uint8_t c)
-{
-	return is_word_start(c) || (uint8_t)(c - '0') < 10 || c == '$';
-}
-
-/* Behind a comment that begins here, or where it is. PostgreSQL's block comments nest. */
-static const uint8_t *skip_comment(const uint8_t *at, const uint8_t *end)
-{
-	unsigned depth = 0;
-
-	if (end - at < 2)
-		return at;
-	if (at[0] == '-' && at[1] == '-') {
-		while (at < end && *at != '\n' && *at != '\r')
-			at++;
-		return at;
-	}
-	if (at[0] != '/' || at[1] != '*')
-		return at;
-	while (at < end) {
-		if (end - at >= 2 && at[0] == '/' && at[1] == '*') {
-			depth++;
-			at += 2;
-		} else if (end - at >= 2 && at[0] == '*' && at[1] == '/') {
-			at += 2;
-			if (--depth == 0)
-				break;
-		} else {
-			at++;
-		}
-	}
-	return at;
-}
-
-static void skip_blanks(struct text *text)
-{
-	for (;;) {
-		const uint8_t *next;
-
-		while (text->at < text->end && is_blank(*text->at))
-			text->at++;
-		next = skip_comment(text->at, text->end);
-		if (next == text->at)
-			return;
-		text->at = next;
-	}
-}
-
-/* The word here, of no length if there is none. */
-static struct word next_word(struct text *text)
-{
-	struct word word = {text->at, 0};
-
-	if (text->at < text->end && is_word_start(*text->at))
-		while (text->at < text->end && is_word_part(*text->at))
-			text->at++;
-	word.len = (size_t)(text->at - word.at);
-	return word;
-}
-
-static bool word_is(struct word word, const char *other)
-{
-	return word.len == strlen(other) &&
-		strncasecmp((const char *)word.at, other, word.len) == 0;
-}
-
-static bool word_begins(struct word word, const char *other)
-{
-	return word.len >= strlen(other) &&
-		strncasecmp((const char *)word.at, other, strlen(other)) == 0;
-}
 
 /* What single words tell only together. Above the bits of enum trace. */
 enum {
@@ -114,22 +23,22 @@ enum {
 /* ---- the word a statement begins with ---- */
 
 /* SET and its forms for the transaction alone, which leave nothing. */
-static unsigned traces_of_set(struct text *text)
+static unsigned traces_of_set(struct sqlword_text *text)
 {
-	struct word word;
+	struct sqlword word;
 
-	skip_blanks(text);
-	word = next_word(text);
-	if (word_is(word, "LOCAL") || word_is(word, "CONSTRAINTS"))
+	sqlword_skip_blanks(text);
+	word = sqlword_next(text);
+	if (sqlword_is(word, "LOCAL") || sqlword_is(word, "CONSTRAINTS"))
 		return 0;
-	if (word_is(word, "TRANSACTION"))
+	if (sqlword_is(word, "TRANSACTION"))
 		return 0;
-	if (word_is(word, "SEED"))
+	if (sqlword_is(word, "SEED"))
 		return TRACE_SETTINGS | TRACE_SEED;
 	return TRACE_SETTINGS | TRACE_PIN;
 }
 
-static unsigned traces_of_first_word(struct text *text)
+static unsigned traces_of_first_word(struct sqlword_text *text)
 {
 	static const struct {
 		const char *word;
@@ -147,59 +56,48 @@ static unsigned traces_of_first_word(struct text *text)
 		{"PREPARE", TRACE_PREPARED | SEEN_PREPARE},
 		{"DEALLOCATE", TRACE_PREPARED | TRACE_IF_HELD},
 	};
-	struct word word;
+	struct sqlword word;
 
-	skip_blanks(text);
-	word = next_word(text);
+	sqlword_skip_blanks(text);
+	word = sqlword_next(text);
 	if (word.len < 2)
 		return 0;
 	switch (word.at[0] | 0x20) {
 	case 's':
-		return word_is(word, "SET") ? traces_of_set(text) : 0;
+		return sqlword_is(word, "SET") ? traces_of_set(text) : 0;
 	case 'i': /* INSERT */
 	case 'b': /* BEGIN */
 	case 'w': /* WITH */
 		return 0;
 	}
 	for (size_t i = 0; i < array_len(rows); i++)
-		if (word_is(word, rows[i].word))
+		if (sqlword_is(word, rows[i].word))
 			return rows[i].traces;
 	return 0;
 }
 
 /* ---- words anywhere ---- */
 
-/* Behind a literal that begins here. */
-static const uint8_t *skip_quoted(const uint8_t *at, const uint8_t *end)
-{
-	uint8_t quote = *at;
-
-	for (at++; at < end; at++)
-		if (*at == quote)
-			return at + 1;
-	return end;
-}
-
 /* Whether the arguments that follow `set_config` end with a plain `true`: then it lasts for the transaction only. */
 static bool is_local_config(const uint8_t *at, const uint8_t *end)
 {
-	struct text text = {at, end};
+	struct sqlword_text text = {at, end};
 	const uint8_t *last = NULL;
 	unsigned depth = 0;
 
 	if (text.at < end && *text.at == '"')
 		text.at++;
-	skip_blanks(&text);
+	sqlword_skip_blanks(&text);
 	if (text.at == end || *text.at != '(')
 		return false;
 	at = text.at;
 	do {
 		uint8_t c = *at;
 
-		if (c == '\\' || (c == '$' && end - at >= 2 && (at[1] < '0' || at[1] > '9')))
+		if (c == '\\' || (c == '$' && end - at >= 2 && !sqlword_is_digit(at[1])))
 			return false; /* literals of other kinds */
 		if (c == '\'' || c == '"') {
-			at = skip_quoted(at, end);
+			at = sqlword_skip_quoted(at, end);
 			continue;
 		}
 		if (c == ',' && depth == 1)
@@ -210,48 +108,48 @@ static bool is_local_config(const uint8_t *at, const uint8_t *end)
 	} while (at < end && depth > 0);
 	if (!last || depth > 0)
 		return false;
-	text = (struct text){last, at - 1};
-	skip_blanks(&text);
-	if (!word_is(next_word(&text), "TRUE"))
+	text = (struct sqlword_text){last, at - 1};
+	sqlword_skip_blanks(&text);
+	if (!sqlword_is(sqlword_next(&text), "TRUE"))
 		return false;
-	skip_blanks(&text);
+	sqlword_skip_blanks(&text);
 	return text.at == text.end;
 }
 
 /* Whether what follows `set_config` calls it with a name that can be read here, or among the parameters. */
 static bool names_its_variable(const uint8_t *at, const uint8_t *end)
 {
-	struct text text = {at, end};
+	struct sqlword_text text = {at, end};
 
 	if (text.at < end && *text.at == '"')
 		text.at++;
-	skip_blanks(&text);
+	sqlword_skip_blanks(&text);
 	if (text.at == end || *text.at != '(')
 		return true; /* it is not called */
 	text.at++;
-	skip_blanks(&text);
+	sqlword_skip_blanks(&text);
 	if (text.at < end && *text.at == '\'') {
-		at = skip_quoted(text.at, end);
+		at = sqlword_skip_quoted(text.at, end);
 		if (memchr(text.at, '\\', (size_t)(at - text.at)))
 			return false;
 		text.at = at;
-	} else if (end - text.at > 1 && *text.at == '$' && (uint8_t)(text.at[1] - '0') < 10) {
-		for (text.at++; text.at < end && is_word_part(*text.at);)
+	} else if (end - text.at > 1 && *text.at == '$' && sqlword_is_digit(text.at[1])) {
+		for (text.at++; text.at < end && sqlword_is_part(*text.at);)
 			text.at++;
 	} else {
 		return false;
 	}
-	skip_blanks(&text);
+	sqlword_skip_blanks(&text);
 	if (end - text.at > 2 && text.at[0] == ':' && text.at[1] == ':') {
 		text.at += 2;
-		skip_blanks(&text);
-		next_word(&text);
-		skip_blanks(&text);
+		sqlword_skip_blanks(&text);
+		sqlword_next(&text);
+		sqlword_skip_blanks(&text);
 	}
 	return text.at < end && *text.at == ',';
 }
 
-static unsigned traces_of_set_config(struct word word, const uint8_t *end)
+static unsigned traces_of_set_config(struct sqlword word, const uint8_t *end)
 {
 	const uint8_t *behind = word.at + word.len;
 
@@ -262,44 +160,44 @@ static unsigned traces_of_set_config(struct word word, const uint8_t *end)
 }
 
 /* A word anywhere, a literal or a comment included. */
-static unsigned traces_of_word(struct word word, const uint8_t *end)
+static unsigned traces_of_word(struct sqlword word, const uint8_t *end)
 {
 	switch (word.at[0] | 0x20) {
 	case 'c':
-		if (word_is(word, "create"))
+		if (sqlword_is(word, "create"))
 			return SEEN_CREATE_OR_INTO;
-		return word_is(word, "currval") ? TRACE_SEQUENCES : 0;
+		return sqlword_is(word, "currval") ? TRACE_SEQUENCES : 0;
 	case 'd':
-		if (word_is(word, "default"))
+		if (sqlword_is(word, "default"))
 			return SEEN_DEFAULT;
-		return word_is(word, "declare") ? SEEN_DECLARE : 0;
+		return sqlword_is(word, "declare") ? SEEN_DECLARE : 0;
 	case 'h':
-		return word_is(word, "hold") ? SEEN_HOLD : 0;
+		return sqlword_is(word, "hold") ? SEEN_HOLD : 0;
 	case 'i':
-		return word_is(word, "into") ? SEEN_CREATE_OR_INTO : 0;
+		return sqlword_is(word, "into") ? SEEN_CREATE_OR_INTO : 0;
 	case 'l':
-		return word_is(word, "lastval") ? TRACE_SEQUENCES : 0;
+		return sqlword_is(word, "lastval") ? TRACE_SEQUENCES : 0;
 	case 'p':
 		if (word.len > 3 && word.at[2] == '_') {
-			if (word_begins(word, "pg_advisory_xact_") ||
-				word_begins(word, "pg_try_advisory_xact_"))
+			if (sqlword_begins(word, "pg_advisory_xact_") ||
+				sqlword_begins(word, "pg_try_advisory_xact_"))
 				return 0;
-			if (word_begins(word, "pg_advisory_") ||
-				word_begins(word, "pg_try_advisory_"))
+			if (sqlword_begins(word, "pg_advisory_") ||
+				sqlword_begins(word, "pg_try_advisory_"))
 				return TRACE_LOCKS;
-			if (word_is(word, "pg_listening_channels"))
+			if (sqlword_is(word, "pg_listening_channels"))
 				return TRACE_LISTEN;
-			return word_is(word, "pg_temp") ? TRACE_TEMP : 0;
+			return sqlword_is(word, "pg_temp") ? TRACE_TEMP : 0;
 		}
 		return 0;
 	case 's':
-		if (word_is(word, "set_config"))
+		if (sqlword_is(word, "set_config"))
 			return traces_of_set_config(word, end);
-		if (word_is(word, "seed"))
+		if (sqlword_is(word, "seed"))
 			return SEEN_SEED;
-		return word_is(word, "setseed") ? TRACE_SEED : 0;
+		return sqlword_is(word, "setseed") ? TRACE_SEED : 0;
 	case 't':
-		return word_is(word, "temp") || word_is(word, "temporary") ? SEEN_TEMP : 0;
+		return sqlword_is(word, "temp") || sqlword_is(word, "temporary") ? SEEN_TEMP : 0;
 	case 'u': /* U&"..." may spell any name */
 		return word.len == 1 && end - word.at > 2 && word.at[1] == '&' && word.at[2] == '"'
 			? TRACE_EVERYTHING
@@ -313,15 +211,15 @@ static unsigned traces_of_words(const uint8_t *at, const uint8_t *end)
 	unsigned seen = 0;
 
 	while (at < end) {
-		struct word word = {at, 0};
+		struct sqlword word = {at, 0};
 
-		if (!is_word_start(*at)) {
+		if (!sqlword_is_start(*at)) {
 			at++;
 			continue;
 		}
 		do
 			at++;
-		while (at < end && is_word_part(*at));
+		while (at < end && sqlword_is_part(*at));
 		word.len = (size_t)(at - word.at);
 		seen |= traces_of_word(word, end);
 	}
@@ -336,36 +234,20 @@ static unsigned traces_of_words(const uint8_t *at, const uint8_t *end)
 
 /* ---- several statements ---- */
 
-/* Behind the dollar-quoted literal that begins here, or behind the dollar. */
-static const uint8_t *skip_dollars(const uint8_t *at, const uint8_t *end)
-{
-	const uint8_t *tag = at, *body = at + 1;
-
-	while (body < end && *body != '$' && is_word_part(*body))
-		body++;
-	if (body == end || *body != '$' || (tag[1] >= '0' && tag[1] <= '9'))
-		return at + 1;
-	body++;
-	for (at = body; end - at >= body - tag; at++)
-		if (*at == '$' && memcmp(at, tag, (size_t)(body - tag)) == 0)
-			return at + (body - tag);
-	return end;
-}
-
 /* The semicolon that ends the statement, or `end`. */
 static const uint8_t *find_end(const uint8_t *at, const uint8_t *end)
 {
 	while (at < end && *at != ';') {
-		const uint8_t *next = skip_comment(at, end);
+		const uint8_t *next = sqlword_skip_comment(at, end);
 
 		if (next != at)
 			at = next;
 		else if (*at == '\'' || *at == '"')
-			at = skip_quoted(at, end);
+			at = sqlword_skip_quoted(at, end);
 		else if (*at == '$')
-			at = skip_dollars(at, end);
-		else if (is_word_start(*at))
-			while (at < end && is_word_part(*at))
+			at = sqlword_skip_dollars(at, end);
+		else if (sqlword_is_start(*at))
+			while (at < end && sqlword_is_part(*at))
 				at++;
 		else
 			at++;
@@ -381,7 +263,7 @@ static unsigned traces_of_first_words(const uint8_t *at, const uint8_t *end)
 	if (memchr(at, '\\', (size_t)(end - at)))
 		return TRACE_EVERYTHING;
 	while (at < end) {
-		struct text text = {at, end};
+		struct sqlword_text text = {at, end};
 
 		traces |= traces_of_first_word(&text) & ~TRACE_IF_HELD;
 		at = find_end(at, end);
@@ -392,11 +274,11 @@ static unsigned traces_of_first_words(const uint8_t *at, const uint8_t *end)
 
 unsigned sqlscan_traces(const uint8_t *text, size_t len)
 {
-	struct text statement = {text, text + len};
+	struct sqlword_text statement = {text, text + len};
 	const uint8_t *end = text + len, *more = memchr(text, ';', len);
 	unsigned traces, others;
 
-	while (more && more < end && (is_blank(*more) || *more == ';'))
+	while (more && more < end && (sqlword_is_blank(*more) || *more == ';'))
 		more++;
 	traces = more && more < end ? traces_of_first_words(text, end)
 				    : traces_of_first_word(&statement);
@@ -415,35 +297,15 @@ unsigned sqlscan_traces(const uint8_t *text, size_t len)
 static const char *const isolations[] = {
 	"SERIALIZABLE", "REPEATABLE READ", "READ COMMITTED", "READ UNCOMMITTED"};
 
-/* Takes the words if they come next. */
-static bool take_words(struct text *text, const char *words)
+static bool take_once(struct sqlword_text *text, const char *words, uint8_t *field, unsigned value)
 {
-	struct text ahead = *text;
-
-	while (*words) {
-		size_t len = strcspn(words, " ");
-		struct word word;
-
-		skip_blanks(&ahead);
-		word = next_word(&ahead);
-		if (word.len != len || strncasecmp((const char *)word.at, words, len) != 0)
-			return false;
-		words += len;
-		words += *words == ' ';
-	}
-	*text = ahead;
-	return true;
-}
-
-static bool take_once(struct text *text, const char *words, uint8_t *field, unsigned value)
-{
-	if (*field || !take_words(text, words))
+	if (*field || !sqlword_take(text, words))
 		return false;
 	*field = (uint8_t)value;
 	return true;
 }
 
-static bool take_mode(struct text *text, struct sqlscan_begin *begin)
+static bool take_mode(struct sqlword_text *text, struct sqlscan_begin *begin)
 {
 	for (unsigned i = 0; i < array_len(isolations); i++) {
 		char words[40];
@@ -459,25 +321,23 @@ static bool take_mode(struct text *text, struct sqlscan_begin *begin)
 }
 
 /* Nothing but blanks, or semicolons, follows. */
-static bool is_over(struct text *text)
+static bool is_over(struct sqlword_text *text)
 {
-	do
-		skip_blanks(text);
-	while (text->at < text->end && *text->at == ';' && text->at++);
+	sqlword_skip_separators(text);
 	return text->at == text->end;
 }
 
-static bool take_begin(struct text *text, struct sqlscan_begin *begin)
+static bool take_begin(struct sqlword_text *text, struct sqlscan_begin *begin)
 {
 	bool is_first = true;
 
 	memset(begin, 0, sizeof *begin);
-	begin->is_start = take_words(text, "START TRANSACTION");
+	begin->is_start = sqlword_take(text, "START TRANSACTION");
 	if (!begin->is_start) {
-		if (!take_words(text, "BEGIN"))
+		if (!sqlword_take(text, "BEGIN"))
 			return false;
-		if (!take_words(text, "WORK"))
-			take_words(text, "TRANSACTION");
+		if (!sqlword_take(text, "WORK"))
+			sqlword_take(text, "TRANSACTION");
 	}
 	while (!is_over(text)) {
 		if (text->at[-1] == ';')
@@ -493,10 +353,10 @@ static bool take_begin(struct text *text, struct sqlscan_begin *begin)
 
 enum sqlscan_kind sqlscan_kind(const uint8_t *text, size_t len, struct sqlscan_begin *ret_begin)
 {
-	struct text at = {text, text + len};
+	struct sqlword_text at = {text, text + len};
 	enum sqlscan_kind kind;
 
-	skip_blanks(&at);
+	sqlword_skip_blanks(&at);
 	if (at.at == at.end)
 		return SQLSCAN_OTHER;
 	switch (*at.at | 0x20) {
@@ -506,20 +366,20 @@ enum sqlscan_kind sqlscan_kind(const uint8_t *text, size_t len, struct sqlscan_b
 	case 'c':
 	case 'e':
 		kind = SQLSCAN_COMMIT;
-		if (!take_words(&at, "COMMIT") && !take_words(&at, "END"))
+		if (!sqlword_take(&at, "COMMIT") && !sqlword_take(&at, "END"))
 			return SQLSCAN_OTHER;
 		break;
 	case 'r':
 	case 'a':
 		kind = SQLSCAN_ROLLBACK;
-		if (!take_words(&at, "ROLLBACK") && !take_words(&at, "ABORT"))
+		if (!sqlword_take(&at, "ROLLBACK") && !sqlword_take(&at, "ABORT"))
 			return SQLSCAN_OTHER;
 		break;
 	default:
 		return SQLSCAN_OTHER;
 	}
-	if (!take_words(&at, "WORK"))
-		take_words(&at, "TRANSACTION");
+	if (!sqlword_take(&at, "WORK"))
+		sqlword_take(&at, "TRANSACTION");
 	return is_over(&at) ? kind : SQLSCAN_OTHER;
 }
 
@@ -548,9 +408,9 @@ static const uint8_t *name_part(const uint8_t *at, const uint8_t *end)
 	bool is_quoted = at < end && *at == '"';
 
 	at += is_quoted;
-	if (at == end || !is_word_start(*at))
+	if (at == end || !sqlword_is_start(*at))
 		return NULL;
-	while (at < end && is_word_part(*at))
+	while (at < end && sqlword_is_part(*at))
 		at++;
 	if (is_quoted && (at == end || *at++ != '"'))
 		return NULL;

@@ -267,7 +267,7 @@ static void run_open(void)
 	world->control = run.worker_count;
 	world->first_job = run.worker_count + 1;
 	world->config = run.config;
-	CHECK(budget_assign(run.config, NULL, run.worker_count) == 0);
+	CHECK(budget_assign(world, run.config, NULL) == 0);
 	CHECK(log_init(&world->log, world->first_job + LIMIT_JOB_THREADS, STDERR_FILENO) == 0);
 	world->log.level = LOG_DEBUG;
 	CHECK(mailboxes_init(&world->boxes, world->first_job + LIMIT_JOB_THREADS) == 0);
@@ -438,7 +438,7 @@ static void run_reload(void)
 	CHECK(next);
 	next->general = run.config->general;
 	plan_pools(next);
-	CHECK(budget_assign(next, run.config, run.worker_count) == 0);
+	CHECK(budget_assign(&run.world, next, run.config) == 0);
 	run.old[run.reloads++] = run.config;
 	run.config = next;
 	sim_reached(REACH_RELOADED);

@@ -70,7 +70,7 @@ static int open_scene(void **state)
 	scene.world.tallies = tallies_new();
 	assert_non_null(scene.world.tallies);
 	scene.config = config_of(1); /* one permit: the first core's */
-	assert_int_equal(budget_assign(scene.config, NULL, CORES), 0);
+	assert_int_equal(budget_assign(&scene.world, scene.config, NULL), 0);
 	core_init(&scene.core, &scene.world, POOR);
 	scene.core.wake = note_wake;
 	snapshot_switch(&scene.core, scene.config);
@@ -132,8 +132,8 @@ static void a_pool_stays_the_same_over_configurations(void **state)
 	struct config *first = config_of(1), *second = config_of(7);
 
 	(void)state;
-	assert_int_equal(budget_assign(first, NULL, CORES), 0);
-	assert_int_equal(budget_assign(second, first, CORES), 0);
+	assert_int_equal(budget_assign(&scene.world, first, NULL), 0);
+	assert_int_equal(budget_assign(&scene.world, second, first), 0);
 	assert_ptr_equal(first->identities[0].budget, second->identities[0].budget);
 	assert_int_equal(first->identities[0].server_epoch, second->identities[0].server_epoch);
 	free_config(first); /* the second one still has it */

@@ -37,7 +37,7 @@ static void many(void **state)
 		snprintf(name, sizeof name, "c%u", i);
 		channels_remove(&channels, find(&channels, name));
 	}
-	assert_int_equal(channels.count, 2500);
+	assert_int_equal(channels.table.count, 2500);
 	for (unsigned i = 0; i < 5000; i++) {
 		snprintf(name, sizeof name, "c%u", i);
 		assert_int_equal(find(&channels, name) != NULL, i % 2);

@@ -32,7 +32,7 @@ static int pool_open(void **state)
 static int pool_close(void **state)
 {
 	(void)state;
-	settings_table_free(&pool.settings);
+	table_free(&pool.settings);
 	chain_free_lists(&core);
 	return 0;
 }
@@ -97,7 +97,7 @@ static void many_are_found_again(void **state)
 		assert_ptr_equal(SHARE(word), sets[i]);
 		sets[i]->is_tried = true;
 	}
-	settings_doubt(&pool.settings);
+	settings_doubt(&pool);
 	for (unsigned i = 0; i < MANY; i++) {
 		assert_false(sets[i]->is_tried);
 		settings_drop(sets[i]);

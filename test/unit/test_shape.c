@@ -85,20 +85,20 @@ static void kept_while_somebody_knows_them(void **state)
 	shape_draft_types(&draft, SIZED("\0\2\0\0\0\x17\0\0\0\x19"));
 	for (unsigned i = 0; i < 500; i++)
 		some[i] = shape_share(&shapes, 1 + i * 7919, i % 2, &draft);
-	assert_int_equal(shapes.count, 500);
+	assert_int_equal(shapes.table.count, 500);
 	for (unsigned i = 0; i < 500; i += 2)
 		assert_ptr_equal(shape_share(&shapes, 1 + i * 7919, i % 2, &draft), some[i]);
-	assert_int_equal(shapes.count, 500);
+	assert_int_equal(shapes.table.count, 500);
 	assert_int_equal(some[3]->type_count, 2);
 	assert_memory_equal(some[3]->types, "\0\0\0\x17\0\0\0\x19", 8);
 	assert_true(some[3]->has_rows && !some[4]->has_rows);
 	for (unsigned i = 0; i < 500; i++)
 		shape_drop(&shapes, some[i]);
-	assert_int_equal(shapes.count, 250);
+	assert_int_equal(shapes.table.count, 250);
 	for (unsigned i = 0; i < 500; i += 2)
 		shape_drop(&shapes, some[i]);
 	shape_drop(&shapes, NULL);
-	assert_int_equal(shapes.count, 0);
+	assert_int_equal(shapes.table.count, 0);
 	assert_true(shapes.bytes == 0);
 	shape_draft_clear(&draft);
 	shapes_free(&shapes);

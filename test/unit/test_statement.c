@@ -35,7 +35,7 @@ static void equal_texts_are_one(void **state)
 	assert_ptr_not_equal(a, d);
 	assert_false(hash_equal(a->key, d->key));
 	assert_int_equal(a->users, 2);
-	assert_int_equal(statements.count, 3);
+	assert_int_equal(statements.table.count, 3);
 	assert_int_equal(statements.bytes, 24);
 	assert_memory_equal(d->body, "SELECT 1", 8);
 	statement_drop(&statements, a);
@@ -76,7 +76,7 @@ static void unused_ones_are_bounded(void **state)
 		snprintf(text, sizeof text, "SELECT %u", i);
 		statement_drop(&statements, share(&statements, 0, text));
 	}
-	assert_true(statements.count <= 2000);
+	assert_true(statements.table.count <= 2000);
 	assert_true(statements.bytes <= 1 << 20);
 	statements_free(&statements);
 }
