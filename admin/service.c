@@ -394,15 +394,18 @@ static void service_judge_descriptors(
 
 	if (clients > 0 && allowed < wanted)
 		log_write_now(&service->world.log, LOG_WARN,
-			"only %llu file descriptors are allowed, but %llu clients (max_client_conn) and "
+			"only %llu file descriptors are allowed, but %llu clients "
+			"(max_client_conn) and "
 			"%llu servers (the pools' sizes) need %llu: raise LimitNOFILE (systemd) or "
 			"ulimit -n",
 			(unsigned long long)allowed, (unsigned long long)clients,
 			(unsigned long long)servers, (unsigned long long)wanted);
 	else if (clients == 0 && (allowed < FEW || servers > allowed / 4))
 		log_write_now(&service->world.log, LOG_WARN,
-			"only %llu file descriptors are allowed, of which servers get up to a quarter and "
-			"may want %llu (the pools' sizes): raise LimitNOFILE (systemd) or ulimit -n",
+			"only %llu file descriptors are allowed, of which servers get up to a "
+			"quarter and "
+			"may want %llu (the pools' sizes): raise LimitNOFILE (systemd) or ulimit "
+			"-n",
 			(unsigned long long)allowed, (unsigned long long)servers);
 }
 
@@ -421,10 +424,10 @@ static void service_share_descriptors(struct service *service)
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > UINT32_MAX)
 		return;
 	for (size_t i = 0; i < config->pool_count; i++)
-		servers += (uint64_t)(config->pools[i].pool_size +
-			config->pools[i].reserve_pool_size);
-	service_judge_descriptors(service, limit.rlim_cur,
-		(uint64_t)config->general.max_client_conn, servers);
+		servers +=
+			(uint64_t)(config->pools[i].pool_size + config->pools[i].reserve_pool_size);
+	service_judge_descriptors(
+		service, limit.rlim_cur, (uint64_t)config->general.max_client_conn, servers);
 	kept += servers < limit.rlim_cur / 4 ? servers : limit.rlim_cur / 4;
 	service->world.client_descriptors =
 		limit.rlim_cur > kept + 1 ? (unsigned)(limit.rlim_cur - kept) : 1;

@@ -1,7 +1,8 @@
 /* table: a hash table of things that carry their own link. It grows by itself, and knows nothing of what hashes stand for: whoever
  * looks something up walks those of one hash and compares.
  *
- * Owner and thread: those of the things in it. Memory: an array of chains, about as many as there are things; nothing before the first.
+ * Owner and thread: those of the things in it. Memory: an array of chains, about as many as there are things; nothing before the
+ * first.
  */
 #ifndef PGRING_CORE_TABLE_H
 #define PGRING_CORE_TABLE_H

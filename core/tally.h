@@ -3,8 +3,8 @@
  * The promises that hold for the whole process are counted here, one atomic each, when a client logs in or a server connection
  * is opened; never for a query. A tally is found by its name, so it outlives a configuration that is replaced.
  * Owner: control makes and frees the registry. Thread: control looks tallies up, for the snapshot through which cores reach them
- * (struct config_identity); their counts are anybody's. Memory: a tally lives as long as the registry; there are as many as names that
- * configurations ever had.
+ * (struct config_identity); their counts are anybody's. Memory: a tally lives as long as the registry; there are as many as names
+ * that configurations ever had.
  */
 #ifndef PGRING_CORE_TALLY_H
 #define PGRING_CORE_TALLY_H
@@ -22,7 +22,7 @@ enum tally_kind {
 	TALLY_DATABASE, /* as clients call it */
 	TALLY_USER,     /* as clients call it */
 	TALLY_POOL,     /* of one pair of them */
-	TALLY_HERALD,   /* likewise: under the limits, what listens is a pool of its own, so that neither starves for the other */
+	TALLY_HERALD, /* likewise: under the limits, what listens is a pool of its own, so that neither starves for the other */
 };
 
 struct tally {

@@ -51,8 +51,7 @@ static struct config_identity budget_identity(
 	};
 }
 
-int budget_assign(
-	const struct world *world, struct config *config, const struct config *previous)
+int budget_assign(const struct world *world, struct config *config, const struct config *previous)
 {
 	struct config_identity *identities =
 		config_alloc(config, (config->pool_count + 1) * sizeof *identities);

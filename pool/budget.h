@@ -30,6 +30,7 @@
 struct config;
 struct core;
 struct pool;
+struct world;
 struct server;
 struct server_parcel;
 
@@ -69,7 +70,8 @@ struct budget_parcel {
 
 /* Gives every pool of a configuration its identity: the one it had in `previous` (NULL: none), or a new one. Returns 0 or
  * ERR_NO_MEMORY. Thread: control, before the cores see the configuration. */
-must_check int budget_assign(const struct world *world, struct config *config, const struct config *previous);
+must_check int budget_assign(
+	const struct world *world, struct config *config, const struct config *previous);
 /* The configuration is about to be freed. Thread: control. */
 void budget_forget(struct config *config);
 

@@ -17,7 +17,7 @@ enum { CHANNEL_BYTES = 64 }; /* PostgreSQL's NAMEDATALEN */
 
 struct channel {
 	struct table_link link; /* by a hash of its name */
-	struct list all;   /* in channels->all, in the order in which they came */
+	struct list all;        /* in channels->all, in the order in which they came */
 	struct list users; /* a core's: subscriptions; a herald's: the tidings that asked for it */
 	struct list todo;  /* a herald's: it has to be listened to, or no longer */
 	uint32_t serial;   /* a core's: of the tiding that asked for it */

@@ -62,7 +62,7 @@ struct pool {
 	struct list waiters; /* of leases, oldest first */
 	unsigned waiter_count;
 	unsigned client_count;
-	struct table settings; /* of struct settings */
+	struct table settings;           /* of struct settings */
 	struct settings *plain_settings; /* what servers have of themselves */
 
 	struct resolve *resolve; /* under way ... */

@@ -16,17 +16,20 @@ static const struct watch_row {
 	const char *option;
 	size_t place;
 	const char *sqlstate, *message;
-	enum metric metric;
+	enum core_metric metric;
 } watch_rows[] = {
 #define WATCH_ROW(option, sqlstate, message, metric) \
-	{#option, offsetof(struct config_general, option##_ms), sqlstate, message, METRIC_##metric}
+	{ \
+#option, offsetof(struct config_general, option##_ms), sqlstate, message, \
+			METRIC_##metric \
+	}
 	[WATCH_IDLE] = WATCH_ROW(client_idle_timeout, SQLSTATE_IDLE_SESSION_TIMEOUT,
 		"disconnecting idle client", idle_timeouts),
-	[WATCH_IDLE_IN_TRANSACTION] = WATCH_ROW(client_idle_in_transaction_timeout,
-		SQLSTATE_IDLE_SESSION_TIMEOUT, "disconnecting idle in transaction client",
-		idle_timeouts),
-	[WATCH_QUERY] = WATCH_ROW(
-		query_timeout, SQLSTATE_SYSTEM_ERROR, "query timeout", query_timeouts),
+	[WATCH_IDLE_IN_TRANSACTION] =
+		WATCH_ROW(client_idle_in_transaction_timeout, SQLSTATE_IDLE_SESSION_TIMEOUT,
+			"disconnecting idle in transaction client", idle_timeouts),
+	[WATCH_QUERY] =
+		WATCH_ROW(query_timeout, SQLSTATE_SYSTEM_ERROR, "query timeout", query_timeouts),
 	[WATCH_TRANSACTION] = WATCH_ROW(transaction_timeout, SQLSTATE_TRANSACTION_TIMEOUT,
 		"transaction timeout", transaction_timeouts),
 #undef WATCH_ROW
@@ -47,8 +50,8 @@ static int64_t watch_limit_ms(const struct core *core, enum watch_cause cause)
 	return limit_ms;
 }
 
-static void watch_add(const struct core *core, struct watch *watch, enum watch_cause cause,
-	uint64_t since)
+static void watch_add(
+	const struct core *core, struct watch *watch, enum watch_cause cause, uint64_t since)
 {
 	int64_t limit_ms = watch_limit_ms(core, cause);
 	uint64_t due_ns;
@@ -97,8 +100,7 @@ static struct watch watch_next(const struct core *core, const struct client *cli
 			watch_add(core, &watch, WATCH_QUERY,
 				watch_later(since, lease->server->used_ns));
 			/* Of an answer without ReadyForQuery nobody tells. */
-			watch_look(core, &watch,
-				is_open ? WATCH_IDLE_IN_TRANSACTION : WATCH_IDLE);
+			watch_look(core, &watch, is_open ? WATCH_IDLE_IN_TRANSACTION : WATCH_IDLE);
 			return watch;
 		}
 		since = watch_later(since, lease->server->used_ns);

@@ -135,6 +135,8 @@ static void a_pool_stays_the_same_over_configurations(void **state)
 	assert_int_equal(budget_assign(&scene.world, first, NULL), 0);
 	assert_int_equal(budget_assign(&scene.world, second, first), 0);
 	assert_ptr_equal(first->identities[0].budget, second->identities[0].budget);
+	assert_ptr_equal(first->identities[0].own_tally, second->identities[0].own_tally);
+	assert_ptr_not_equal(first->identities[0].own_tally, first->identities[0].herald_tally);
 	assert_int_equal(first->identities[0].server_epoch, second->identities[0].server_epoch);
 	free_config(first); /* the second one still has it */
 	assert_int_equal(second->identities[0].budget->snapshots, 1);
@@ -147,7 +149,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_core_says_that_it_waits_before_it_looks, open_scene, close_scene),
 		cmocka_unit_test(shares_add_up),
-		cmocka_unit_test(a_pool_stays_the_same_over_configurations),
+		cmocka_unit_test_setup_teardown(
+			a_pool_stays_the_same_over_configurations, open_scene, close_scene),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,15 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is left of the text behind what `skip` skips; in a block of its own, so that a sanitizer sees who reads too far. */
-static size_t left(const char *string, const uint8_t *(*skip)(const uint8_t *, const uint8_t *))
+/* What is left of the text behind what `behind` skips; in a block of its own, so that a sanitizer sees who reads too far. */
+static size_t left(const char *string, const uint8_t *(*behind)(const uint8_t *, const uint8_t *))
 {
 	size_t len = strlen(string), count;
 	uint8_t *copy = malloc(len);
 	const uint8_t *at;
 
 	memcpy(copy, string, len);
-	at = skip(copy, copy + len);
+	at = behind(copy, copy + len);
 	assert_in_range(at - copy, 0, len);
 	count = (size_t)(copy + len - at);
 	free(copy);
@@ -71,8 +71,7 @@ static void words(void **state)
 	assert_false(takes("begin$", "BEGIN", "begin$"));
 	assert_false(takes("begin\xc3\xa4", "BEGIN", "begin\xc3\xa4"));
 	assert_false(takes("", "BEGIN", ""));
-	assert_true(sqlword_begins(
-		(struct sqlword){(const uint8_t *)"PG_TRY_x", 8}, "pg_try"));
+	assert_true(sqlword_begins((struct sqlword){(const uint8_t *)"PG_TRY_x", 8}, "pg_try"));
 	assert_false(sqlword_begins((struct sqlword){(const uint8_t *)"PG_TRY_x", 3}, "pg_try"));
 	assert_false(sqlword_is((struct sqlword){(const uint8_t *)"SETS", 4}, "SET"));
 }
