@@ -1,6 +1,7 @@
 """Many who come at once, never finish, or vanish. The promises are those of docs/reliability.md."""
 import os
 import random
+import re
 import socket
 import struct
 import threading
