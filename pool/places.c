@@ -10,7 +10,9 @@ enum {
 	PLACES_EVICT_MS = 20, /* a connection that closes has gone by then */
 	/* A reconnect costs as much as many short transactions: the hungry leave others that much time. */
 	PLACES_PATIENCE_MS = 50,
-	PLACES_HOLD_MS = 100,
+	PLACES_HOLD_MS =
+		100, /* what a pool keeps at least for which the other limit has no place */
+	PLACES_HOLD_MS_MAX = 10000,
 };
 
 static void places_look(struct core *core, struct timer *timer)
@@ -102,11 +104,73 @@ static void places_claim(struct core *core, struct pool *pool, int which)
 	}
 }
 
+/* ---- places of one limit ---- */
+
+static void places_wake_all(struct core *core)
+{
+	list_each(link, &core->pools->placeless)
+		pool_wake(core, container_of(link, struct pool, places.link));
+}
+
+/* Gives back what is kept of that limit. */
+static void places_let_go(struct core *core, struct pool *pool, int which)
+{
+	struct claim *claim = &pool->places.claims[which];
+
+	if (!claim->is_held)
+		return;
+	claim->is_held = false;
+	tally_give(&places_tally(pool, which)->servers);
+	places_wake_all(core);
+}
+
+/* As long as the client had waited for it, so that it waits for a few of the longest transactions at most; and not for ever,
+ * because those under this limit are not to wait for those under the other. */
+static uint64_t places_hold_ns(const struct pool *pool, const struct claim *claim)
+{
+	const struct lease *oldest = container_of(list_first(&pool->waiters), struct lease, link);
+	uint64_t since_ns =
+		oldest->since_ns > pool->resumed_ns ? oldest->since_ns : pool->resumed_ns;
+	uint64_t hold_ns = claim->held_ns > since_ns ? claim->held_ns - since_ns : 0;
+
+	if (hold_ns < PLACES_HOLD_MS * NS_PER_MS)
+		return PLACES_HOLD_MS * NS_PER_MS;
+	return hold_ns < PLACES_HOLD_MS_MAX * NS_PER_MS ? hold_ns : PLACES_HOLD_MS_MAX * NS_PER_MS;
+}
+
+/* A place of this limit is in hand, and the other limit has none. It is kept for a pool that calls for the other. */
+static void places_hold(struct core *core, struct pool *pool, int which)
+{
+	struct claim *claim = &pool->places.claims[which];
+	bool is_called = pool->places.claims[PLACES_LIMITS - 1 - which].has_called;
+
+	if (is_called && !claim->is_vain) {
+		if (!claim->is_held) {
+			places_unclaim(pool, which);
+			claim->is_held = true;
+			claim->held_ns = core->now_ns;
+		}
+		if (core->now_ns - claim->held_ns < places_hold_ns(pool, claim))
+			return;
+		claim->is_vain = true;
+	}
+	if (claim->is_held) {
+		places_let_go(core, pool, which);
+		return;
+	}
+	tally_give(&places_tally(pool, which)->servers);
+	if (claim->is_made && core->now_ns - claim->refused_ns > PLACES_HOLD_MS * NS_PER_MS) {
+		places_unclaim(pool, which);
+		claim->is_vain = true;
+	}
+}
+
 static void places_leave(struct core *core, struct pool *pool)
 {
 	struct places *places = &pool->places;
 
 	for (int which = 0; which < PLACES_LIMITS; which++) {
+		places_let_go(core, pool, which);
 		places_unclaim(pool, which);
 		places->claims[which].is_vain = false;
 	}
@@ -180,14 +244,11 @@ static void places_want(struct core *core, struct pool *pool, int which)
 		places_send(core, core->index, tally);
 }
 
-/* A pool that is short under both limits needs both at once: a place of one is held for it while it waits for the other. Not for
- * long, because those under the first limit are not to wait for those under the second. */
+/* `is_free`: of which limits a place is in hand. */
 static void places_refuse(struct core *core, struct pool *pool, const bool *is_free)
 {
 	struct places *places = &pool->places;
 
-	if (pool->waiter_count == 0)
-		return; /* min_pool_size: the next upkeep tries again */
 	places->is_refused = true;
 	if (!list_linked(&places->link))
 		list_push_back(&core->pools->placeless, &places->link);
@@ -197,14 +258,8 @@ static void places_refuse(struct core *core, struct pool *pool, const bool *is_f
 	for (int which = 0; which < PLACES_LIMITS; which++) {
 		struct claim *claim = &places->claims[which];
 
-		if (is_free[which]) {
-			if (claim->is_made &&
-				core->now_ns - claim->refused_ns > PLACES_HOLD_MS * NS_PER_MS) {
-				places_unclaim(pool, which);
-				claim->is_vain = true;
-			}
+		if (is_free[which])
 			continue;
-		}
 		if (is_free[PLACES_LIMITS - 1 - which])
 			claim->is_vain = false;
 		if (claim->is_vain)
@@ -213,6 +268,9 @@ static void places_refuse(struct core *core, struct pool *pool, const bool *is_f
 		places_claim(core, pool, which);
 		places_want(core, pool, which);
 	}
+	for (int which = 0; which < PLACES_LIMITS; which++)
+		if (is_free[which])
+			places_hold(core, pool, which);
 }
 
 /* The places that are left are for those who have called, while there are any; then for the hungry; then for all whose clients
@@ -233,18 +291,24 @@ static bool places_take_of(struct pool *pool, int which)
 
 bool places_take(struct core *core, struct pool *pool)
 {
+	struct claim *claims = pool->places.claims;
 	bool is_free[PLACES_LIMITS];
 
 	for (int which = 0; which < PLACES_LIMITS; which++)
-		is_free[which] = places_take_of(pool, which);
+		is_free[which] = claims[which].is_held || places_take_of(pool, which);
 	if (likely(is_free[PLACES_DATABASE] && is_free[PLACES_USER])) {
 		CHECK(tally_take(&pool->own_tally->servers, 0));
+		claims[PLACES_DATABASE].is_held = claims[PLACES_USER].is_held = false;
 		return true;
 	}
+	if (pool->waiter_count > 0) {
+		places_refuse(core, pool, is_free);
+		return false;
+	}
+	/* for min_pool_size: the next upkeep tries again */
 	for (int which = 0; which < PLACES_LIMITS; which++)
-		if (is_free[which])
+		if (is_free[which] && !claims[which].is_held)
 			tally_give(&places_tally(pool, which)->servers);
-	places_refuse(core, pool, is_free);
 	return false;
 }
 
@@ -255,8 +319,7 @@ void places_give(struct core *core, const struct place *place)
 	tally_give(&place->pool->servers);
 	if (place->yielded)
 		tally_give(&place->yielded->yielding); /* after its place: see places_yield_to() */
-	list_each(link, &core->pools->placeless)
-		pool_wake(core, container_of(link, struct pool, places.link));
+	places_wake_all(core);
 }
 
 void places_begin(struct pool *pool)

@@ -6,7 +6,8 @@
  * connection is closed that has idled longest in any pool under the same limit: of its own core, or else of another, which a
  * letter looks for from core to core. When all are busy and the pool has no connection on any core, it is hungry: places that
  * become free are for the hungry. When its client has waited long enough it calls: connections under that limit that become
- * free are closed, as many as there are callers without a place, and those places are for the callers. So nobody starves.
+ * free are closed, as many as there are callers without a place, and those places are for the callers. A caller that is short
+ * under both limits keeps a place of one while it calls for the other, as long as it had waited for it. So nobody starves.
  * Nothing is remembered that could be lost: who yields is decided by what is counted at that moment, and a pool without a place
  * looks again whenever one is given back on its core, and every few milliseconds for those of the others.
  *
@@ -32,7 +33,9 @@ struct claim {
 	bool is_made;    /* counted in the tally's placeless */
 	bool is_hungry;  /* counted in its hungry, for all cores of the pool */
 	bool has_called; /* is_hungry, and counted in its callers */
-	bool is_vain; /* this limit had a place long enough; not made again while the other limit has none */
+	bool is_held; /* instead: one of its places is kept, and counted in the tally's servers */
+	bool is_vain; /* one was kept long enough; not made again while the other limit has no place */
+	uint64_t held_ns;    /* since when it is kept */
 	uint64_t refused_ns; /* when this limit last had no place */
 	uint64_t evicted_ns; /* when it last wanted an idle connection closed */
 };

@@ -550,8 +550,31 @@ static void check_idle_pool(const struct pool *pool)
 	}
 }
 
+/* Nothing but connections has places. */
+static void check_idle_places(void)
+{
+	struct pool **pools = run.workers[0].core.pools->items;
+
+	for (unsigned i = 0; i < run.pool_count; i++) {
+		unsigned database = 0, user = 0;
+
+		for (unsigned other = 0; other < run.pool_count; other++) {
+			unsigned servers = tally_read(&pools[other]->own_tally->servers);
+
+			if (pools[other]->database_tally == pools[i]->database_tally)
+				database += servers;
+			if (pools[other]->user_tally == pools[i]->user_tally)
+				user += servers;
+		}
+		SIM_CHECK(tally_read(&pools[i]->database_tally->servers) == database &&
+				tally_read(&pools[i]->user_tally->servers) == user,
+			"pool %u: places of its limits are in use by nobody", i);
+	}
+}
+
 static void check_idle(void)
 {
+	check_idle_places();
 	sim_server_check_idle();
 	for (unsigned i = 0; i < run.worker_count; i++) {
 		const struct core *core = &run.workers[i].core;

@@ -125,9 +125,29 @@ def test_limits_are_exact_in_a_rush(pooler, postgres, workers):
                    0.02)
 
 
+def test_limits_below_what_is_connected(pooler):
+    """A reload that lowers a limit disconnects nobody; newcomers are refused until enough have left."""
+    one = pooler(max_client_conn=20, workers=2)
+    console = Console(one.console())
+    wires = crowd.all_connected(one, 6)
+    one.general.update(max_client_conn=3)
+    one.write()
+    console.says("RELOAD")
+    crowd.ask_all(wires, "SELECT 1")
+    for wire in wires[3:]:
+        refused(one, "no more connections allowed (max_client_conn)")
+        wire.close()
+    wait_until(lambda: len(console.ask("SHOW CLIENTS")) == 4, 3, "three that left", 0.02)
+    refused(one, "no more connections allowed (max_client_conn)")
+    wires[0].close()
+    wait_until(lambda: can_connect(one), 3, "a place", 0.05)
+    crowd.ask_all(wires[1:3], "SELECT 1")
+
+
 # ---- server connections ----------------------------------------------------------------------------------------------
 
 HELD = "SELECT pg_sleep(%s)"
+NAP = "SELECT %%d FROM pg_sleep(%s)"
 
 
 def two_databases(pooler, postgres, workers, **general):
@@ -150,8 +170,8 @@ class Watch:
         return self.most
 
 
-def run_load(one, groups, seconds, watch=None):
-    """Each client of the groups (a dict of options) asks short queries for so long. Returns how many answers each group got; every
+def run_load(one, groups, seconds, watch=None, sql=None):
+    """Each client of the groups (a dict of options) asks short queries (or those of `sql`, by group) for so long. Returns how many answers each group got; every
     one must be right."""
     wires = [(name, one.connect(**options)) for name, (count, options) in groups.items() for _ in range(count)]
     done, errors, ends = {name: 0 for name in groups}, [], threading.Event()
@@ -161,7 +181,7 @@ def run_load(one, groups, seconds, watch=None):
         n = 0
         try:
             while not ends.is_set():
-                if wire.one("SELECT %d" % n) != str(n):
+                if wire.one((sql[name] if sql else "SELECT %d") % n) != str(n):
                     raise ValueError("a wrong answer")
                 n += 1
         except Exception as error:  # pylint: disable=broad-except
@@ -216,6 +236,19 @@ def test_nobody_starves(pooler, postgres, workers):
     done = run_load(one, {"many": (8, {}), "lonely": (1, {"user": "sam", "password": harness.ROLES["sam"][0]})}, 2, watch)
     assert watch.most[DATABASE] == 1
     assert done["lonely"] >= 5 and done["many"] >= 50, done
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_short_under_two_limits(pooler, postgres, workers):
+    """One place for the database and one for the user, both in use by long transactions that follow each other: who needs both gets
+    them, although they are never free at the same time."""
+    one = two_databases(pooler, postgres, workers, max_db_connections=1, max_user_connections=1, checkout_timeout=20000)
+    sam = {"user": "sam", "password": harness.ROLES["sam"][0]}
+    groups = {"database": (2, {}), "user": (2, {"database": OTHER, **sam}), "both": (1, sam)}
+    began = time.monotonic()
+    done = run_load(one, groups, 5, sql={"database": NAP % "0.35", "user": NAP % "0.25", "both": "SELECT %d"})
+    harness.measured("needs both", "%.2f s for each answer" % ((time.monotonic() - began) / max(1, done["both"])))
+    assert done["both"] >= 2 and min(done.values()) >= 2, done
 
 
 @pytest.mark.parametrize("workers", WORKERS)
