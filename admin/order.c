@@ -28,6 +28,24 @@ static void order_pool(struct core *core, struct order *order, struct pool *pool
 	UNREACHABLE();
 }
 
+static bool order_means(const struct order *order, const struct pool *pool)
+{
+	return !order->database[0] || strcmp(order->database, pool->config->database) == 0;
+}
+
+/* Sessions that outlive the removal of their database from the configuration. */
+static void order_kill_removed(struct core *core, struct order *order)
+{
+	list_each(link, &core->pools->removed) {
+		struct pool *pool = container_of(link, struct pool, removed);
+
+		if (pool->is_single || !order_means(order, pool))
+			continue;
+		order->found += router_kill_pool(core, pool);
+		pool_kill(core, pool);
+	}
+}
+
 static void order_visit(struct core *core, struct round *round)
 {
 	struct order *order = container_of(round, struct order, round);
@@ -39,9 +57,11 @@ static void order_visit(struct core *core, struct round *round)
 	for (size_t i = 0; i < core->pools->count; i++) {
 		struct pool *pool = core->pools->items[i];
 
-		if (!order->database[0] || strcmp(order->database, pool->config->database) == 0)
+		if (order_means(order, pool))
 			order_pool(core, order, pool);
 	}
+	if (order->kind == ORDER_KILL)
+		order_kill_removed(core, order);
 }
 
 static void order_returned(struct core *core, struct round *round)

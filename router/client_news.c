@@ -65,6 +65,16 @@ static void news_failed(struct core *core, struct lease *lease, const struct fau
 		client_relay_fail(core, client, fault);
 }
 
+/* Whether nothing of it is under way. A server that it keeps nevertheless is a session's, or has what cannot move. */
+static bool news_is_at_rest(const struct client *client, bool kept)
+{
+	const struct lease *lease = &client->lease;
+
+	return !kept ||
+		(client->status == 'I' && !lease->is_mid_request &&
+			pending_empty(&lease->server->pending) && !lease->server->pending.is_open);
+}
+
 static void news_answered(struct core *core, struct lease *lease, char status, bool kept)
 {
 	struct client *client = news_client(lease);
@@ -78,11 +88,12 @@ static void news_answered(struct core *core, struct lease *lease, char status, b
 		client_relay_leave(core, client);
 		return;
 	}
-	if (unlikely(client->pool->is_removed) && !kept) {
+	if (unlikely(client->pool->is_removed) && news_is_at_rest(client, kept)) {
 		router_dismiss_removed(core, client);
 		return;
 	}
-	if (router_dismisses(core->router) && !kept && client->in.bytes == 0) {
+	if (router_dismisses(core->router) && news_is_at_rest(client, kept) &&
+		client->in.bytes == 0) {
 		client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN, "pgring is shutting down");
 		return;
 	}

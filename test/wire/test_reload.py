@@ -1,6 +1,8 @@
 """Reload: a new configuration for every core at once, and what stays as it was."""
 import os
+import select
 import signal
+import subprocess
 import threading
 import time
 
@@ -9,7 +11,9 @@ import pytest
 import crowd
 import harness
 import wireclient
-from harness import DATABASE, USER, database_row, user_row, wait_until
+from console import Console
+from harness import DATABASE, PASSWORD, USER, database_row, user_row, wait_until
+from wireclient import query
 
 pytestmark = pytest.mark.pgring_only
 
@@ -83,6 +87,51 @@ def test_a_removed_database_lets_go(pooler, postgres):
     one.databases.append(database_row(postgres, "second"))
     reload(one)
     assert one.connect(database="second").one("SELECT 4") == "4"
+
+
+@pytest.mark.parametrize("command", ("KILL %s" % DATABASE, "KILL"))
+def test_kill_reaches_who_outlived_the_removal(pooler, postgres, command):
+    """Open transactions go on when their database is removed. KILL ends them."""
+    one = pooler(databases=[database_row(postgres, pooler_mode="session"), database_row(postgres, "second")],
+                 users=[user_row(USER, None, all_databases=True)], workers=2)
+    console = Console(one.console())
+    session, second = one.connect(), one.connect(database="second")
+    second.ask("BEGIN; SELECT 1")
+    session.ask("BEGIN; SELECT 1")
+    gone = one.databases[:]
+    one.databases[:] = [database_row(postgres, "third")]
+    reload(one)
+    assert (session.one("SELECT 2"), second.one("SELECT 3")) == ("2", "3")
+    if command != "KILL":
+        assert console.refused(command)["M"] == "no such database: " + DATABASE
+    one.databases[:] = gone
+    reload(one)
+    assert console.says(command) == "KILL"
+    ended = [session] + ([second] if command == "KILL" else [])
+    for wire in ended:
+        kind, body = wire.read(5)
+        assert (kind, wireclient.error_fields(body)["C"]) == (b"E", "57P01")
+    if command != "KILL":
+        assert second.one("SELECT 4") == "4"
+    wait_until(lambda: len(postgres.server_pids(USER)) == 2 - len(ended), 5, "the end of their servers")
+
+
+@pytest.mark.parametrize("mode", ("transaction", "session"))
+def test_who_is_busy_when_the_database_is_removed(pooler, postgres, mode):
+    """The query is answered, then the session ends like those that were idle, also if it had the server for itself."""
+    one = pooler(databases=[database_row(postgres), database_row(postgres, "second")], users=[user_row(USER, None, all_databases=True)],
+                 pooler_mode=mode, workers=2)
+    busy = [one.connect(database="second") for _ in range(2)]
+    for wire in busy:
+        wire.ask("SELECT 1")
+        wire.send(query("SELECT pg_sleep(0.5) /* busy */"))
+    postgres.await_active("busy", 2)
+    del one.databases[1]
+    reload(one)
+    for wire in busy:
+        messages = wire.read_to_end(10)
+        assert b"".join(kind for kind, _ in messages) == b"TDCZE", messages
+        assert wireclient.error_fields(messages[-1][1])["C"] == "57P01"
 
 
 def test_pool_size_changes(pooler, postgres):
@@ -205,3 +254,221 @@ def test_50_reloads_under_load(pooler, postgres):
         thread.join(20)
     assert not errors
     assert one.connect(database="beside").one("SELECT 1") == "1"
+
+
+# ---- what happens to one database while another one works ------------------------------------------------------------
+
+BESIDE = "beside"
+ENDED = {"57P01", "closed"}  # "closed": the connection ended while a query was on its way, and the reason was lost with it
+
+
+class FullLoad:
+    """Clients that ask again as soon as they are answered, from one thread. Every answer is checked."""
+
+    def __init__(self, wires):
+        self.wires, self.answers, self.longest_s, self.problem = wires, [0] * len(wires), 0.0, None
+        self.asked, self.waiting = [0.0] * len(wires), set()
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            self._work()
+        except Exception as error:  # pylint: disable=broad-except
+            self.problem = error
+
+    def _ask(self, i):
+        self.asked[i] = time.monotonic()
+        self.waiting.add(i)
+        self.wires[i].send(query("SELECT %d" % (i * 1000000 + self.answers[i])))
+
+    def _take(self, i):
+        rows = wireclient.Wire.rows(self.wires[i].read_ready())
+        if rows != [[str(i * 1000000 + self.answers[i])]]:
+            raise ValueError("client %d got %r after %d answers" % (i, rows, self.answers[i]))
+        self.longest_s = max(self.longest_s, time.monotonic() - self.asked[i])
+        self.answers[i] += 1
+        self.waiting.discard(i)
+
+    def _work(self):
+        poll = select.poll()
+        by_fd = {wire.sock.fileno(): i for i, wire in enumerate(self.wires)}
+        for fd, i in by_fd.items():
+            poll.register(fd, select.POLLIN)
+            self._ask(i)
+        while self.waiting:
+            for fd, _ in poll.poll(100):
+                self._take(by_fd[fd])
+                if not self.over.is_set():
+                    self._ask(by_fd[fd])
+
+    def end(self):
+        self.over.set()
+        self.thread.join(30)
+        assert not self.thread.is_alive(), "%d clients are not answered" % len(self.waiting)
+        if self.problem:
+            raise self.problem
+
+
+class Neighbours:
+    """Clients of the other database. They come back when they are disconnected, and keep what they were told."""
+
+    def __init__(self, one, count):
+        self.one, self.password = one, harness.ROLES["sam"][0]
+        self.answered, self.failed, self.errors, self.wrong = [0] * count, [0] * count, set(), []
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self._work, args=(i,)) for i in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def _work(self, i):
+        wire = None
+        while not self.over.is_set():
+            try:
+                if wire is None:
+                    wire = wireclient.connect(self.one.address, "sam", self.password, BESIDE, timeout=20)
+                rows = wire.ask("SELECT 'neighbour %d'" % i)
+                if rows != [["neighbour %d" % i]]:
+                    self.wrong.append((i, rows))
+                self.answered[i] += 1
+                self.over.wait(0.001)
+            except (wireclient.WireError, OSError) as error:
+                self.errors.add(error.sqlstate if isinstance(error, wireclient.ServerError) else
+                                "closed" if isinstance(error, (wireclient.Closed, OSError)) else repr(error))
+                self.failed[i] += 1
+                wire = wire and wire.drop()
+                self.over.wait(0.005)
+        if wire is not None:
+            wire.drop()
+
+    def each(self, counts, more, what):
+        """Waits until each of them has so many more."""
+        before = list(counts)
+        wait_until(lambda: all(now >= then + more for now, then in zip(counts, before)), 20, what, 0.001)
+
+    def served(self, but=()):
+        """Each is answered to what it asked after this moment; the errors since the last time are these at most."""
+        self.each(self.answered, 2, "service for the other database")
+        errors, self.errors = self.errors, set()
+        assert errors <= set(but), errors
+
+    def end(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(30)
+        assert not self.wrong, self.wrong[:5]
+
+
+def refused(one, password):
+    with pytest.raises(wireclient.ServerError) as caught:
+        one.connect("sam", password, database=BESIDE)
+    return caught.value
+
+
+def five_reloads(one, console, neighbours, turn):
+    """Each changes something of the other database."""
+    row, user = one.databases[1], one.users[1]
+
+    def say():
+        one.write()
+        assert console.says("RELOAD", 20) == "RELOAD"
+
+    row["pool_size"] = 3 + turn % 4
+    say()
+    neighbours.served()
+    row["pooler_mode"] = ("statement", "session")[turn % 2]
+    say()
+    neighbours.served()
+    before, user["password"] = user["password"], "password %d" % turn
+    say()
+    neighbours.password = user["password"]
+    assert refused(one, before).sqlstate == "28P01"
+    one.connect("sam", user["password"], database=BESIDE).close()
+    neighbours.served()
+    one.databases.remove(row)
+    say()
+    neighbours.each(neighbours.failed, 1, "an end for the clients of a database that is gone")
+    row["pooler_mode"] = "transaction"  # PAUSE would wait for sessions
+    one.databases.append(row)
+    say()
+    neighbours.served(but=ENDED | {"3D000"})
+
+
+def every_command(one, console, neighbours):
+    """What the console can do to the other database."""
+    console.says("PAUSE " + BESIDE, 20)
+    console.says("RESUME " + BESIDE)
+    neighbours.served()
+    console.says("RECONNECT " + BESIDE)
+    neighbours.served()
+    console.says("KILL " + BESIDE)
+    console.says("RESUME " + BESIDE)
+    neighbours.served(but=ENDED)
+    console.says("DISABLE " + BESIDE)
+    assert "disabled" in refused(one, neighbours.password).text
+    neighbours.served()
+    console.says("ENABLE " + BESIDE)
+    one.connect("sam", neighbours.password, database=BESIDE).close()
+    neighbours.served()
+
+
+def two_databases(pooler, postgres, workers):
+    users = [user_row(USER), user_row("sam", None, all_databases=True, server_password=harness.ROLES["sam"][0])]
+    one = pooler(databases=[database_row(postgres), database_row(postgres, BESIDE)], users=users, default_pool_size=4, workers=workers)
+    return one, Console(one.console(timeout=20)), Neighbours(one, 3)
+
+
+@pytest.mark.parametrize("workers", (1, 2, 4))
+def test_nobody_notices_what_happens_beside(pooler, postgres, workers):
+    """50 reloads that change another database (its size, mode, password, its removal and return), and all that the console can do to
+    it: a database at full load sees no error, and that other one no more than what was asked for means."""
+    one, console, neighbours = two_databases(pooler, postgres, workers)
+    load = FullLoad(crowd.all_connected(one, 12))
+    began = time.monotonic()
+    try:
+        neighbours.served()
+        for turn in range(10):
+            five_reloads(one, console, neighbours, turn)
+            every_command(one, console, neighbours)
+    finally:
+        neighbours.end()
+        load.end()
+    assert min(load.answers) >= 20, load.answers
+    harness.measured("answers in %.1f s" % (time.monotonic() - began), "%d" % sum(load.answers))
+    harness.measured("the longest of them", "%.0f ms" % (load.longest_s * 1e3))
+
+
+PGBENCH = """\\set wanted random(1, 1000000000)
+SELECT :wanted AS got \\gset
+\\if :got <> :wanted
+SELECT 'a wrong answer'::int;
+\\endif
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", (1, 2, 4))
+def test_pgbench_notices_nothing_of_what_happens_beside(pooler, postgres, workers):
+    """The same for 30 s, as often as it goes."""
+    one, console, neighbours = two_databases(pooler, postgres, workers)
+    environment = dict(os.environ, PGPASSWORD=PASSWORD, PGSSLMODE="disable")
+    load = subprocess.Popen([harness.postgres_binary("pgbench"), "-n", "-f", one.directory.write("beside.sql", PGBENCH), "-c", "16", "-T", "30",
+                             "-h", one.host, "-p", str(one.port), "-U", USER, DATABASE],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    turns = 0
+    try:
+        while load.poll() is None:
+            five_reloads(one, console, neighbours, turns)
+            every_command(one, console, neighbours)
+            turns += 1
+    finally:
+        neighbours.end()
+        load.kill()
+        out, _ = load.communicate()
+    assert load.returncode == 0 and not any(word in out for word in ("aborted", "ERROR", "FATAL")), out
+    assert turns >= 10, "fewer than 50 reloads"
+    harness.measured("reloads", "%d" % (5 * turns))
+    for line in out.splitlines():
+        if line.startswith(("number of transactions actually", "tps")):
+            harness.measured("pgbench", line)
