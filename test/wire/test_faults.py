@@ -279,10 +279,19 @@ BAD_SERVERS = {f.__name__: f for f in (silent_server, garbage_server, closing_se
                                        endless_message, short_length, scram_wrong_signature, scram_other_nonce, scram_huge_iterations)}
 
 
+def is_served(one, database):
+    try:
+        with wireclient.connect(one.address, USER, PASSWORD, database) as wire:
+            return wire.one("SELECT 'fake'") == "fake"
+    except wireclient.ServerError:
+        return False
+
+
 @pytest.mark.pgring_only
 @pytest.mark.parametrize("kind", BAD_SERVERS)
 def test_server_that_is_none(pooler, postgres, fake, kind):
-    """The client gets an error in time, and a good database of the same pooler is served meanwhile."""
+    """The client gets an error in time, and a good database of the same pooler is served meanwhile. When it has become a server, it is
+    used within a second, behind the attempt that is under way."""
     server = fake(BAD_SERVERS[kind])
     one = pooler(databases=[{"name": "bad", "host": "127.0.0.1", "port": server.port}, database_row(postgres)], connect_timeout=1000, checkout_timeout=2000,
                  users=[{"name": USER, "password": PASSWORD, "databases": ["bad", DATABASE]}])
@@ -298,6 +307,10 @@ def test_server_that_is_none(pooler, postgres, fake, kind):
     assert time.monotonic() - began < 1
     if kind == "endless_message":
         assert one.rss_kb() < 500000
+    server.behave = healthy_server
+    began = time.monotonic()
+    harness.wait_until(lambda: is_served(one, "bad"), 3, "service after the repair")
+    harness.measured("service after the repair", "%.2f s" % (time.monotonic() - began))
 
 
 def closes_before_answer(connection):
