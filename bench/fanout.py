@@ -18,7 +18,7 @@ AT_ONCE = 10    # notifications under way
 
 
 class FanoutRow:
-    name, unit, target, most, cpu_most, more = 'listen', 'us/tx', None, None, None, 0
+    name, unit, target, most, cpu_most, more, exact = 'listen', 'us/tx', None, None, None, 0, True
     subject, base = 'pgring', 'PgBouncer'
 
     def __init__(self, listeners, notifications):

@@ -421,6 +421,8 @@ static enum load_client_result take_login(
 	case 'Z':
 		return finish(client);
 	case 'K':
+		client->pid = wire_read_u32(&body);
+		return LOAD_CLIENT_WAITS;
 	case 'v':
 	case '1':
 		return LOAD_CLIENT_WAITS;
@@ -471,7 +473,9 @@ static void put_startup(struct load_client *client)
 	wire_text(out, "user");
 	wire_text(out, plan->user);
 	wire_text(out, "database");
-	wire_text(out, plan->database);
+	wire_text(out,
+		plan->database_2 && load_client_is_second(client) ? plan->database_2
+								  : plan->database);
 	wire_text(out, "client_encoding");
 	wire_text(out, "UTF8");
 	wire_text(out, "application_name");
@@ -602,6 +606,11 @@ void load_client_init(struct load_client *client, struct load_client_plan *plan,
 	if (bulk(plan))
 		wire_rows_init(&client->rows, plan->mode == LOAD_CLIENT_ROWS ? 'D' : 'd',
 			plan->row_bytes, plan->mode == LOAD_CLIENT_COPY_IN ? BLOCK_BYTES : 0);
+}
+
+bool load_client_is_second(const struct load_client *client)
+{
+	return client->number / 2 % 2;
 }
 
 int load_client_open(struct load_client *client)

@@ -31,12 +31,13 @@ struct load_client_plan {
 	enum load_client_mode mode;
 	struct child_endpoint endpoint;
 	const char *user, *database, *password;
-	uint32_t statements; /* PREPARED: so many different ones a connection */
-	bool describe;       /* PREPARED: with Describe, as libpq does */
-	bool ask_ssl;        /* SSLRequest first, as libpq does unless told otherwise; wants a no */
-	bool own_settings;   /* each client has an application_name of its own */
-	bool transaction;    /* each request inside BEGIN and COMMIT: three round trips */
-	uint64_t rows;       /* bulk: of one request */
+	const char *database_2; /* of every second pair of clients; NULL: no difference */
+	uint32_t statements;    /* PREPARED: so many different ones a connection */
+	bool describe;          /* PREPARED: with Describe, as libpq does */
+	bool ask_ssl;      /* SSLRequest first, as libpq does unless told otherwise; wants a no */
+	bool own_settings; /* each client has an application_name of its own */
+	bool transaction;  /* each request inside BEGIN and COMMIT: three round trips */
+	uint64_t rows;     /* bulk: of one request */
 	uint32_t row_bytes;
 	uint64_t bytes;          /* bulk: moved so far by all clients, message heads included */
 	char first_problem[256]; /* the first error, or what was wrong with an answer */
@@ -63,7 +64,9 @@ struct load_client {
 	uint8_t step;         /* within BEGIN, request, COMMIT */
 	uint32_t statement;   /* PREPARED: the one used by this request */
 	uint64_t sequence;    /* requests so far */
+	uint32_t pid;         /* of its session, by BackendKeyData */
 	uint64_t started_ns;  /* for the owner: when this request was due */
+	int turn;             /* for the owner: whose turn is its own */
 	const char *expected; /* types of the messages still to come; '*' is a run of rows */
 	char id[16];          /* the number that has to come back */
 	struct signin signin;
@@ -88,6 +91,9 @@ void load_client_init(struct load_client *client, struct load_client_plan *plan,
 /* Starts to connect and log in. Returns 0, or -1 with the client CLOSED and plan->first_problem
  * set. */
 int load_client_open(struct load_client *client);
+
+/* Whether its pair of numbers is an odd one: then it logs in to plan->database_2. */
+bool load_client_is_second(const struct load_client *client);
 
 /* Sends the next request; the client is READY. What goes wrong is told by the next
  * load_client_serve(). */

@@ -27,6 +27,7 @@ enum {
 	OPENING_MS_MAX = 30000,
 	DRAINING_MS_MAX = 5000,
 	LOST_MAX = 1000, /* then nothing is tried any more */
+	TURN_SHARE = 6,  /* so many parts of the clients work when it is their core's turn */
 	EVENTS = 1024,
 	WATCHES = 8,
 };
@@ -79,6 +80,9 @@ static struct {
 	struct load_client **idle; /* a stack, at a fixed rate */
 	uint32_t idle_count;
 	uint32_t opened, opening, ready, busy;
+	uint64_t turn_ns; /* how long a turn is; 0: there are none */
+	uint64_t turn_ends_ns;
+	int turn;                  /* the core whose clients work now: 0 or 1 */
 	uint64_t scheduled_ns;     /* when the fixed rate began */
 	uint64_t due, taken;       /* requests that are due, and those that a client has taken */
 	struct counts all, before; /* of the whole run, and until the measured window began */
@@ -123,7 +127,7 @@ static void take_due(uint64_t now)
 
 static void next_request(struct load_client *client, uint64_t now)
 {
-	if (!running())
+	if (!running() || (load.turn_ns > 0 && client->turn != load.turn))
 		return;
 	if (load.rate > 0)
 		load.idle[load.idle_count++] = client;
@@ -224,6 +228,40 @@ static void on_event(struct load_client *client, uint32_t events)
 	}
 }
 
+/* ---- turns ---- */
+
+/* Of each core as many clients work. With database_2 each core has its own database, otherwise all have the first one. */
+static void plan_turns(void)
+{
+	uint32_t wanted = load.connections / TURN_SHARE, found[2] = {0, 0};
+
+	for (uint32_t i = 0; i < load.connections; i++) {
+		struct load_client *client = &load.clients[i];
+		uint32_t core = (client->pid >> WIRE_CORE_SHIFT) - 1;
+
+		client->turn = -1;
+		if (core > 1 || found[core] == wanted ||
+			load_client_is_second(client) != (load.plan.database_2 && core == 1))
+			continue;
+		client->turn = (int)core;
+		found[core]++;
+	}
+	if (found[0] == wanted && found[1] == wanted)
+		return;
+	load.all.lost++;
+	snprintf(load.plan.first_problem, sizeof load.plan.first_problem,
+		"of two cores %u and %u clients could work, not %u", found[0], found[1], wanted);
+}
+
+static void next_turn(uint64_t now)
+{
+	load.turn = 1 - load.turn;
+	load.turn_ends_ns = now + load.turn_ns;
+	for (uint32_t i = 0; i < load.connections; i++)
+		if (load.clients[i].phase == LOAD_CLIENT_READY)
+			next_request(&load.clients[i], now);
+}
+
 /* ---- the loop ---- */
 
 /* Waits for events until `end_ns`, or the next due request. */
@@ -241,6 +279,11 @@ static void turn(uint64_t end_ns)
 				(uint64_t)((double)(load.taken + 1) / load.rate * 1e9);
 			until = until < end_ns ? until : end_ns;
 		}
+	}
+	if (running() && load.turn_ns > 0) {
+		if (now >= load.turn_ends_ns)
+			next_turn(now);
+		until = load.turn_ends_ns < until ? load.turn_ends_ns : until;
 	}
 	until = until > now ? until - now : 0;
 	wait.tv_sec = (time_t)(until / 1000000000);
@@ -322,7 +365,10 @@ static void run_loop(void)
 {
 	if (load.mode->style == STYLE_LOOP)
 		open_all();
+	if (load.turn_ns > 0)
+		plan_turns();
 	load.scheduled_ns = child_now_ns();
+	load.turn_ends_ns = load.scheduled_ns + load.turn_ns;
 	load.stage = WARM_UP;
 	for (uint32_t i = 0; i < load.connections; i++) {
 		struct load_client *client = &load.clients[i];
@@ -438,6 +484,8 @@ static const struct option options[] = {
 	{"ask-ssl", no_argument, NULL, 'L'},
 	{"own-settings", no_argument, NULL, 'o'},
 	{"at-once", required_argument, NULL, 'O'},
+	{"turns", required_argument, NULL, 'v'},
+	{"own-pools", required_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -464,6 +512,10 @@ static const char usage[] =
 	"  --ask-ssl          SSLRequest before each login, as libpq does; wants a no\n"
 	"  --own-settings     each client has an application_name of its own\n"
 	"  --at-once N        idle: so many log in at the same time (32)\n"
+	"  --turns MS         through pgring with two workers: a sixth of the clients, all on one "
+	"of its\n"
+	"                     cores, work for so long, then a sixth on the other core, and so on\n"
+	"  --own-pools NAME   --turns: those on the second core use that database\n"
 	"  --watch PID        what that process uses in the window (may be repeated)\n"
 	"  --count-syscalls   its system calls, too\n"
 	"  --congestion NAME  TCP congestion control (default: the machine's)\n"
@@ -537,6 +589,9 @@ static bool set_text_option(int option)
 	case 'd':
 		plan->database = optarg;
 		return true;
+	case 'V':
+		plan->database_2 = optarg;
+		return true;
 	case 'p':
 		plan->password = optarg;
 		return true;
@@ -600,6 +655,9 @@ static unsigned read_options(int argc, char **argv)
 		case 'C':
 			load.cpu = (int)child_number("cpu", optarg, 0, 1023);
 			break;
+		case 'v':
+			load.turn_ns = (uint64_t)child_number("turns", optarg, 1, 1000) * 1000000;
+			break;
 		case 'P':
 			load.peer_cpu = (int)child_number("peer-cpu", optarg, 0, 1023);
 			break;
@@ -618,6 +676,8 @@ static unsigned read_options(int argc, char **argv)
 		child_fail("--mode and --connect are needed (--help)");
 	if (plan->transaction && plan->mode >= LOAD_CLIENT_ROWS)
 		child_fail("--transaction is for small requests");
+	if (load.turn_ns > 0 && (load.mode->style != STYLE_LOOP || load.rate > 0))
+		child_fail("--turns is for a closed loop");
 	if (load.touch && load.mode->style != STYLE_IDLE)
 		child_fail("--touch is for --mode idle");
 	return lifetime_s;

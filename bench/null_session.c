@@ -495,7 +495,11 @@ static void login(struct null_session *session, struct wire_reader body, uint32_
 	wire_end(session->out);
 	put_settings(session->out, application, encoding, user);
 	wire_begin(session->out, 'K');
-	wire_u32(session->out, ++session->shared->last_id);
+	/* as if two cores of pgring took it in turns, so that load's --turns can be tested */
+	session->shared->last_id++;
+	wire_u32(session->out,
+		(1 + session->shared->last_id % 2) << WIRE_CORE_SHIFT |
+			(session->shared->last_id & ((1U << WIRE_CORE_SHIFT) - 1)));
 	wire_u32(session->out, session->shared->last_id * 2654435761u);
 	wire_end(session->out);
 	session->phase = NULL_SESSION_READY;

@@ -253,8 +253,9 @@ class Pgring(Pooler):
     name = 'pgring'
 
     def command(self, folder, server, transport, auth):
+        more = self.case.general if self.case else ''
         return [self.binary, *toml_files(folder, f'port = {self.port}\nworkers = {self.workers}\n'
-                                         f'unix_socket_dir = "{folder}"', server,
+                                         f'unix_socket_dir = "{folder}"\n{more}', server,
                                          self.database_names(server), transport, auth)]
 
     def console(self):

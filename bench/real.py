@@ -18,7 +18,7 @@ from processes import Child, Failure, unprivileged_user
 SCALE = 10
 CLIENTS = (16, 64, 1000)
 MODES = ('simple', 'extended', 'prepared')
-FANOUT, FANOUT_QUICK = (1000, 1000), (100, 200)  # listeners, notifications
+FANOUT = 1000, 1000  # listeners, notifications
 
 
 def find(name):
@@ -99,7 +99,7 @@ def pgbench_once(bench, pooler, server, mode, clients):
 
 
 class PgbenchRow:
-    unit, target, most, cpu_most, more = 'us/tx', None, None, None, 0
+    unit, target, most, cpu_most, more, exact = 'us/tx', None, None, None, 0, False
     subject, base = 'pgring', 'PgBouncer'
 
     def __init__(self, mode, clients):
@@ -108,18 +108,21 @@ class PgbenchRow:
         self.mode, self.clients, self.load = mode, clients, (mode,)
 
 
+def pgbench_rows():
+    return [PgbenchRow(mode, clients) for mode in MODES for clients in CLIENTS]
+
+
 def run(bench, args, wanted):
     postgres, server = start_postgres(bench)
     wanted = [pooler for pooler in wanted if not pooler.floor]
     results = {'environment': report.environment(bench, args, wanted), 'rows': {}}
-    rows = [PgbenchRow(mode, clients) for mode in MODES for clients in CLIENTS]
     started = []
     try:
         for pooler in wanted:
             pooler.start(os.path.join(bench.folder, pooler.name), server, cpu=bench.cpus(),
                          priority=bench.priority)
             started.append(pooler)
-        for row in rows:
+        for row in pgbench_rows():
             if args.only and not re.search(args.only, row.name):
                 continue
             able = [pooler for pooler in started if pooler.supports(row)]
@@ -147,7 +150,7 @@ def run(bench, args, wanted):
 
 
 def run_fanout(args, started, server, results):
-    row = fanout.FanoutRow(*(FANOUT_QUICK if args.quick else FANOUT))
+    row = fanout.FanoutRow(*FANOUT)
     if args.only and not re.search(args.only, row.name):
         return
     cells = {}

@@ -82,6 +82,8 @@ def verdict(row, name, cell, base):
         limits.append(row.target * base['cost'] + row.more)
     if name == row.subject and row.most is not None:
         limits.append(row.most)
+    if row.exact and name == row.subject:
+        return '0 lost', 'MISS' if cell['bad'] else 'OK'
     if not limits:
         return '', ''
     limit = min(limits)

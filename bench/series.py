@@ -18,6 +18,7 @@ class Case:
     workers: int = 1
     stuck: int = 0           # so many other clients ask for much and do not read it
     reload: bool = False     # the configuration is read again and again meanwhile
+    general: str = ''        # lines for pgring's [general]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Row:
     cpu_most: float = None   # idle rows: of a core
     more: float = 0.0        # what the target allows on top of the share
     databases: int = 1       # in the configuration
+    exact: bool = False      # the target is that nothing is lost or wrong
 
     @property
     def idle(self):
@@ -93,6 +95,13 @@ ROWS = [
         small('simple', 64), 1.35, subject='pgring own', base='pgring',
         cases=(Case('pgring'), Case('pgring own', load=small('simple', 64, '--own-settings')), Case('PgBouncer', pooler='PgBouncer'),
                Case('PgB. own', pooler='PgBouncer', load=small('simple', 64, '--own-settings')))),
+    Row('turns-64', 'one pool, and 64 clients of each of 2 cores that work in turns of 10 ms: the servers are always on the other core; '
+        'against a pool for each core', 'us/tx', small('simple', 384, '--turns', '10'), 1.10, databases=3,
+        cases=(Case('own pools', load=small('simple', 384, '--turns', '10', '--own-pools', 'filler2'), workers=2), Case('one pool', workers=2)),
+        subject='one pool', base='own pools'),
+    Row('limits-64', 'simple, 64 clients, under max_db_connections and max_user_connections, against the same without', 'us/tx',
+        small('simple', 64), 1.02, subject='limits', base='pgring',
+        cases=(Case('pgring'), Case('limits', general='max_db_connections = 20\nmax_user_connections = 20'))),
     Row('stuck-16', 'p99 of 16 clients while 50 others do not read 100 MB each, against quiet', 'us', small('simple', 16), 2.0,
         cases=(Case('quiet'), Case('stuck', stuck=50), Case('PgB. quiet', pooler='PgBouncer'), Case('PgB. stuck', pooler='PgBouncer', stuck=50)),
         subject='stuck', base='quiet'),

@@ -14,6 +14,7 @@ SMALL = [
                                  '--describe']),
     ('transactions', ['--mode', 'simple', '--connections', '4', '--transaction']),
     ('own settings', ['--mode', 'simple', '--connections', '4', '--own-settings']),
+    ('turns', ['--mode', 'simple', '--connections', '24', '--turns', '5', '--own-pools', 'other']),
     ('fixed rate', ['--mode', 'simple', '--connections', '8', '--rate', '2000']),
     ('connect', ['--mode', 'connect', '--connections', '4', '--ask-ssl']),
 ]
@@ -22,6 +23,8 @@ BULK = [
                                '--bytes', '2000000'])
     for mode in ('rows', 'copy-out', 'copy-in') for size in (11, 100, 1000000)
 ]
+
+RATE = next(case for case in SMALL if case[0] == 'fixed rate')
 
 
 class Tap:
@@ -69,7 +72,7 @@ def run_relay(tap, bench, server, name, *options):
             raise
         tap.skip(name, child.log_tail().strip())
         return
-    run_modes(tap, bench, name, endpoint, [SMALL[0], SMALL[2], SMALL[6], *BULK])
+    run_modes(tap, bench, name, endpoint, [SMALL[0], SMALL[2], RATE, *BULK])
     tap.check(f'{name}: is still there', child.alive(), child.log_tail())
     child.stop()
 
@@ -77,7 +80,7 @@ def run_relay(tap, bench, server, name, *options):
 def run_served(tap, bench):
     """Server and generator in one thread, run after run."""
     peer = Peer(bench)
-    for title, options in [SMALL[0], SMALL[2], SMALL[6], *BULK]:
+    for title, options in [SMALL[0], SMALL[2], RATE, *BULK]:
         result = peer.load(peer.server.endpoint('tcp'), options, seconds=0.1, warm_up=0)
         tap.check(f'in one thread: {title}', clean(result), str(result))
     peer.stop()

@@ -18,6 +18,8 @@ enum {
 	WIRE_CANCEL = 80877102,
 	WIRE_SSL = 80877103,
 	WIRE_GSSENC = 80877104,
+	WIRE_CORE_SHIFT =
+		20, /* pgring: a process id is that many bits of the client, and 1 + its core above */
 };
 
 /* Bytes to be sent: [sent, len) is still to go. */
