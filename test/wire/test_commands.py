@@ -343,6 +343,22 @@ def test_shutdown_waits_for_servers(shop):
     assert one.process.wait(5) == 0
 
 
+def test_shutdown_ends_busy_sessions(shop):
+    """Who has a server for itself is let go after its answer, as those that are idle are at once."""
+    one, console = shop(pooler_mode="session", shutdown_timeout=60000, workers=2)
+    busy = crowd.all_connected(one, 3)
+    crowd.ask_all(busy, "SELECT 1")
+    for wire in busy:
+        wire.send(query("SELECT pg_sleep(1)"))
+    wait_until(lambda: console.row("SHOW POOLS", database=DATABASE)["sv_active"] == "3", 3, "three busy servers", 0.05)
+    console.says("SHUTDOWN WAIT_FOR_SERVERS")
+    for wire in busy:
+        messages = wire.read_to_end(10)
+        assert b"".join(kind for kind, _ in messages) == b"TDCZE", messages
+        assert wireclient.error_fields(messages[-1][1])["C"] == "57P01"
+    assert one.process.wait(5) == 0
+
+
 def test_shutdown_again_is_at_once(shop):
     one, console = shop(shutdown_timeout=60000)
     busy = one.connect()

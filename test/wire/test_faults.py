@@ -310,7 +310,7 @@ def test_server_that_is_none(pooler, postgres, fake, kind):
     server.behave = healthy_server
     began = time.monotonic()
     harness.wait_until(lambda: is_served(one, "bad"), 3, "service after the repair")
-    harness.measured("service after the repair", "%.2f s" % (time.monotonic() - began))
+    harness.measured("service after the repair, s", "%.2f" % (time.monotonic() - began))
 
 
 def closes_before_answer(connection):

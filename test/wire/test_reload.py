@@ -436,7 +436,7 @@ def test_nobody_notices_what_happens_beside(pooler, postgres, workers):
         load.end()
     assert min(load.answers) >= 20, load.answers
     harness.measured("answers in %.1f s" % (time.monotonic() - began), "%d" % sum(load.answers))
-    harness.measured("the longest of them", "%.0f ms" % (load.longest_s * 1e3))
+    harness.measured("the longest of them, ms", "%.0f" % (load.longest_s * 1e3))
 
 
 PGBENCH = """\\set wanted random(1, 1000000000)
