@@ -228,9 +228,12 @@ void client_relay_leave(struct core *core, struct client *client)
 	struct lease *lease = &client->lease;
 
 	client->is_leaving = true;
-	if (lease->state == LEASE_HELD && !pending_empty(&lease->server->pending)) {
+	if (lease->state == LEASE_HELD && !pending_empty(&lease->server->pending) &&
+		!lease->server->pending.copying) {
 		if (pending_readies(&lease->server->pending) == 0)
 			lease_watch(core, lease); /* a batch without Sync */
+		else
+			lease->is_blocked = true; /* a COPY may begin, whose end will not come */
 		return;
 	}
 	if (chain_empty(&client->stream->out))
