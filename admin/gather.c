@@ -31,8 +31,8 @@
 const struct rows_column gather_client_columns[] = {
 	SOCKET_COLUMNS, {"locked", ROWS_BOOL}, {"pinned", ROWS_TEXT}};
 const size_t gather_client_column_count = array_len(gather_client_columns);
-const struct rows_column gather_server_columns[] = {
-	SOCKET_COLUMNS, {"pool_id", ROWS_INT8}, {"client_id", ROWS_INT8}, {"age", ROWS_NUMERIC}};
+const struct rows_column gather_server_columns[] = {SOCKET_COLUMNS, {"pool_id", ROWS_INT8},
+	{"client_id", ROWS_INT8}, {"age", ROWS_NUMERIC}, {"rollbacks", ROWS_NUMERIC}};
 const size_t gather_server_column_count = array_len(gather_server_columns);
 
 static void gather_visit(struct core *core, struct round *round);
@@ -383,8 +383,7 @@ static void gather_server(struct core *core, struct gather *gather, struct serve
 {
 	struct rows *rows = &gather->rows;
 	const char *application = params_get(&server->params, "application_name");
-	const struct client *client =
-		server->lease && !server->pool->is_single
+	const struct client *client = server->lease && !server->pool->is_single
 		? container_of(server->lease, struct client, lease)
 		: NULL;
 
@@ -424,6 +423,7 @@ static void gather_server(struct core *core, struct gather *gather, struct serve
 	else
 		rows_text(rows, NULL);
 	rows_number(rows, (int64_t)((core->now_ns - server->opened_ns) / NS_PER_MS));
+	rows_number(rows, (int64_t)server->rollbacks);
 	rows_end(rows);
 }
 

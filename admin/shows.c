@@ -196,6 +196,7 @@ static void show_pool(struct core *core, struct rows *rows, const struct config_
 	rows_bool(rows, !pool->is_failing);
 	rows_number(rows, (int64_t)pool->stats.failures);
 	rows_number(rows, (int64_t)pool->stats.resyncs);
+	rows_number(rows, (int64_t)pool->stats.out_of_sync);
 	rows_number(rows, (int64_t)pool->stats.force_closed);
 	rows_end(rows);
 }
@@ -213,7 +214,7 @@ static void show_pools(struct core *core, const struct gather *gather, struct ro
 		{"port", ROWS_NUMERIC}, {"shard", ROWS_NUMERIC}, {"role", ROWS_TEXT},
 		{"sv_idle_xact", ROWS_NUMERIC}, {"sv_total", ROWS_NUMERIC}, {"paused", ROWS_BOOL},
 		{"healthy", ROWS_BOOL}, {"errors", ROWS_NUMERIC}, {"re_synced", ROWS_NUMERIC},
-		{"force_closed", ROWS_NUMERIC}};
+		{"out_of_sync", ROWS_NUMERIC}, {"force_closed", ROWS_NUMERIC}};
 
 	rows_columns(rows, columns, array_len(columns));
 	for (size_t i = 0; gather && i < gather->pool_count; i++)

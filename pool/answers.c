@@ -250,8 +250,7 @@ static void answers_hidden_error(
 		answers_fatal(core, server, fields);
 		return;
 	}
-	core_count(core, METRIC_force_closed);
-	server_close(core, server, fields->message);
+	server_force_close(core, server, fields->message);
 }
 
 /* What an error tells of prepared statements. */

@@ -336,46 +336,56 @@ void lease_send_failing(
 	stream_send(core, server->stream, body, len);
 }
 
+/* Whether nothing is under way for the client. What pgring has asked itself may be: it is answered in any case. */
+static bool lease_is_in_step(const struct server *server)
+{
+	const struct pending *pending = &server->pending;
+
+	return !pending->skipping && !pending->is_open && pending_is_own(pending) &&
+		(!pending_empty(pending) || answers_at_border(server));
+}
+
+/* Ends what the client has begun, so that a ReadyForQuery follows all that is still to come. */
+static void lease_resync(struct core *core, struct server *server)
+{
+	static const uint8_t copy_fail[] = {'f', 0, 0, 0, 5, 0}, sync[] = {'S', 0, 0, 0, 4};
+
+	server->is_out_of_sync = true;
+	if (server->pending.copying) {
+		stream_send(core, server->stream, copy_fail, sizeof copy_fail);
+		pending_push_copy_end(&server->pending);
+	}
+	/* An error, so that the Sync does not commit what the client has not. */
+	lease_send_failing(core, server, PENDING_PARSE, PENDING_HIDDEN);
+	stream_send(core, server->stream, sync, sizeof sync);
+	pending_push(&server->pending, PENDING_SYNC, PENDING_HIDDEN);
+}
+
 void lease_abandon(struct core *core, struct lease *lease)
 {
 	enum connection_recovery recovery = core->pools->config->general.connection_recovery;
 	bool is_mid_request = lease->is_mid_request;
 	struct server *server = lease_detach(core, lease);
-	struct pending *pending = &server->pending;
-	static const uint8_t copy_fail[] = {'f', 0, 0, 0, 5, 0}, sync[] = {'S', 0, 0, 0, 4};
+	bool is_hopeless = is_mid_request || server->pending.is_doubtful;
+	bool is_out_of_sync = is_hopeless || !lease_is_in_step(server);
+	const char *objection = NULL;
 
-	if (is_mid_request || pending->is_doubtful) {
-		core_count(core, METRIC_force_closed);
-		server->pool->stats.force_closed++;
-		server_cancel_orphan(core, server);
-		server_close(core, server, "its client left in the middle of a request");
+	if (is_out_of_sync) {
+		core_count(core, METRIC_out_of_sync);
+		server->pool->stats.out_of_sync++;
+	}
+	if (is_hopeless)
+		objection = "its client left in the middle of a request";
+	else if (is_out_of_sync && recovery != RECOVERY_RECOVER)
+		objection = "its client left before the answer";
+	else if (server->status != 'I' && recovery == RECOVERY_DROP)
+		objection = "its client left in a transaction";
+	if (objection) {
+		server_force_close(core, server, objection);
 		return;
 	}
-	if (!pending_empty(pending) || pending->skipping || pending->is_open ||
-		!answers_at_border(server)) {
-		if (recovery != RECOVERY_RECOVER) {
-			core_count(core, METRIC_force_closed);
-			server->pool->stats.force_closed++;
-			server_cancel_orphan(core, server);
-			server_close(core, server, "its client left before the answer");
-			return;
-		}
-		core_count(core, METRIC_resyncs);
-		server->pool->stats.resyncs++;
-		if (pending->copying) {
-			stream_send(core, server->stream, copy_fail, sizeof copy_fail);
-			pending_push_copy_end(pending);
-		}
-		/* An error, so that the Sync does not commit what the client has not. */
-		lease_send_failing(core, server, PENDING_PARSE, PENDING_HIDDEN);
-		stream_send(core, server->stream, sync, sizeof sync);
-		pending_push(pending, PENDING_SYNC, PENDING_HIDDEN);
-	} else if (server->status != 'I' && recovery == RECOVERY_DROP) {
-		core_count(core, METRIC_force_closed);
-		server->pool->stats.force_closed++;
-		server_close(core, server, "its client left in a transaction");
-		return;
-	}
+	if (is_out_of_sync)
+		lease_resync(core, server);
 	server_clean(core, server);
 }
 

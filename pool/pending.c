@@ -103,6 +103,18 @@ bool pending_hide(struct pending *pending)
 	return has_sync;
 }
 
+bool pending_is_own(const struct pending *pending)
+{
+	for (uint32_t i = 0; i < pending->count; i++) {
+		struct pending_entry entry =
+			pending->entries[(pending->first + i) & (LIMIT_PENDING - 1)];
+
+		if (entry.kind != PENDING_QUERY || !(entry.flags & PENDING_HIDDEN))
+			return false;
+	}
+	return true;
+}
+
 void pending_reveal_last(struct pending *pending)
 {
 	CHECK(pending->count > 0);

@@ -109,6 +109,9 @@ unsigned pending_error(struct pending *pending);
 /* Nobody is to hear the answers that are still owed. Returns whether one of them is a Sync's. */
 bool pending_hide(struct pending *pending);
 
+/* Whether all answers that are owed are to queries of pgring's own. */
+bool pending_is_own(const struct pending *pending);
+
 /* The client is to hear the answer that comes last: it had been injected. */
 void pending_reveal_last(struct pending *pending);
 

@@ -33,7 +33,7 @@ struct pool_stats {
 	uint64_t parses, binds; /* of clients */
 	uint64_t server_parses; /* that a server has done, for clients or of pgring's own */
 	uint64_t connects, connect_us, failures; /* of server connections */
-	uint64_t rollbacks, resyncs, cleaned, force_closed;
+	uint64_t rollbacks, out_of_sync, resyncs, cleaned, force_closed;
 };
 
 struct herald;

@@ -262,6 +262,14 @@ void server_close(struct core *core, struct server *server, const char *reason)
 	stream_close(core, server->stream, polite ? STREAM_FLUSHED : STREAM_AT_ONCE);
 }
 
+void server_force_close(struct core *core, struct server *server, const char *reason)
+{
+	core_count(core, METRIC_force_closed);
+	server->pool->stats.force_closed++;
+	server_cancel_orphan(core, server);
+	server_close(core, server, reason);
+}
+
 static void server_timer(struct core *core, struct timer *timer)
 {
 	struct server *server = container_of(timer, struct server, timer);
@@ -282,10 +290,7 @@ static void server_timer(struct core *core, struct timer *timer)
 		server_close(core, server, "healthcheck timeout");
 		return;
 	case SERVER_CLEANING:
-		core_count(core, METRIC_force_closed);
-		server->pool->stats.force_closed++;
-		server_cancel_orphan(core, server);
-		server_close(core, server, "could not be cleaned within rollback_timeout");
+		server_force_close(core, server, "could not be cleaned within rollback_timeout");
 		return;
 	case SERVER_IDLE:
 	case SERVER_LEASED:
@@ -320,12 +325,18 @@ void server_check(struct core *core, struct server *server)
 	server_query_hidden(core, server, ";", HIDDEN_NEEDED);
 }
 
+/* Timeouts that a client has set must hit neither the cleaning nor the next client. */
+static void server_unset_timeouts(struct server *server)
+{
+	if (server->settings->is_hasty)
+		server->traces.held |= TRACE_SETTINGS;
+}
+
 void server_clean(struct core *core, struct server *server)
 {
 	server_enter(core, server, SERVER_CLEANING);
 	server->is_reset = false;
-	if (server->settings->is_hasty) /* the next client must not be hit by it */
-		server->traces.held |= TRACE_SETTINGS;
+	server_unset_timeouts(server);
 	core_timer_set(core, &server->timer, core->pools->config->general.rollback_timeout_ms);
 	server_clean_step(core, server);
 }
@@ -340,9 +351,19 @@ static void server_clean_step(struct core *core, struct server *server)
 		return;
 	if (server->cancel)
 		return; /* a late one must hit neither the cleaning nor the next client */
+	if (server->is_out_of_sync) {
+		core_count(core, METRIC_resyncs);
+		server->pool->stats.resyncs++;
+		server->is_out_of_sync = false;
+	}
+	if (server->traces.asked) { /* the client left before the answer */
+		traces_answered(core, server);
+		server_unset_timeouts(server);
+	}
 	if (server->status != 'I') {
 		core_count(core, METRIC_rollbacks);
 		server->pool->stats.rollbacks++;
+		server->rollbacks++;
 		server_query_hidden(core, server, "ROLLBACK", HIDDEN_NEEDED);
 		return;
 	}
@@ -363,7 +384,7 @@ static void server_clean_step(struct core *core, struct server *server)
 		return;
 	}
 	if (must_close) {
-		server_close(core, server, "its client left what only its end undoes");
+		server_force_close(core, server, "its client left what only its end undoes");
 		return;
 	}
 	if (server->is_reset) {

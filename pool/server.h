@@ -65,16 +65,17 @@ struct server {
 	struct server_login *login; /* LOGIN only */
 	struct timer timer;         /* of the present state */
 	struct server_gather gather;
-	uint32_t left;    /* bytes of the present message still to come */
-	uint8_t state;    /* enum server_state */
-	char status;      /* of its last ReadyForQuery: 'I', 'T', 'E' */
-	uint8_t dirt;     /* enum server_dirt */
-	bool hides_rest;  /* the present message is not for the client */
-	bool is_reset;    /* CLEANING: DISCARD ALL was sent */
-	bool retires;     /* to be closed when it is free */
-	bool is_altered;  /* the present transaction has changed what a statement's text means */
-	bool was_moving;  /* CLOSING: another core waits for its permit */
-	bool is_promised; /* MOVING: the other core asked for it */
+	uint32_t left;       /* bytes of the present message still to come */
+	uint8_t state;       /* enum server_state */
+	char status;         /* of its last ReadyForQuery: 'I', 'T', 'E' */
+	uint8_t dirt;        /* enum server_dirt */
+	bool hides_rest;     /* the present message is not for the client */
+	bool is_reset;       /* CLEANING: DISCARD ALL was sent */
+	bool is_out_of_sync; /* CLEANING: its client left in the middle of something */
+	bool retires;        /* to be closed when it is free */
+	bool is_altered;     /* the present transaction has changed what a statement's text means */
+	bool was_moving;     /* CLOSING: another core waits for its permit */
+	bool is_promised;    /* MOVING: the other core asked for it */
 	struct tally *yielded; /* CLOSING: in favour of others under that limit (places.h) */
 	unsigned moves_to;     /* MOVING */
 	uint32_t reconnects;   /* the pool's when it was opened */
@@ -88,6 +89,7 @@ struct server {
 	struct address address;
 	uint64_t opened_ns, idle_ns, used_ns, expires_ns;
 	uint64_t queries, transactions; /* so far */
+	uint64_t rollbacks;             /* ... of what clients left behind */
 	uint64_t id;                    /* of the console */
 	size_t password;                /* which of the pool's passwords it logs in with */
 	char reason[200];               /* CLOSING: why */
@@ -108,6 +110,8 @@ void server_enter(struct core *core, struct server *server, enum server_state ne
 
 /* Ends the connection; politely, with a Terminate, if it is idle. `reason` is copied. */
 void server_close(struct core *core, struct server *server, const char *reason);
+/* The same, because what a client left on it cannot be undone or must not be: counted, and what it is doing is cancelled. */
+void server_force_close(struct core *core, struct server *server, const char *reason);
 
 /* Asks it whether it is alive: an empty query. It is then IDLE again, or gone. */
 void server_check(struct core *core, struct server *server);

@@ -262,22 +262,29 @@ static void traces_drop_plain(struct server *server)
 		params_remove(found, of_transactions[i]);
 }
 
-/* What the server has is the server's; what the client asked for at its start it has again after a RESET. */
+/* What the client asked for at its start it has again after a RESET. */
+static void traces_give_settings(struct lease *lease, struct params *found)
+{
+	const struct params *asked = &lease->base->wanted;
+	struct settings *wanted = lease->settings;
+
+	for (size_t i = 0; i < asked->count; i++)
+		if (!params_get(found, asked->items[i].name))
+			params_set(found, asked->items[i].name, asked->items[i].value);
+	lease->settings = settings_share(lease->pool, found);
+	settings_drop(wanted);
+}
+
 static void traces_take_settings(struct server *server)
 {
-	struct lease *lease = server->lease;
 	struct params *found = &server->traces.settings;
-	const struct params *asked = &lease->base->wanted;
-	struct settings *before = server->settings, *wanted = lease->settings;
+	struct settings *before = server->settings;
 
 	traces_drop_plain(server);
 	server->settings = settings_share(server->pool, found);
 	settings_drop(before);
-	for (size_t i = 0; i < asked->count; i++)
-		if (!params_get(found, asked->items[i].name))
-			params_set(found, asked->items[i].name, asked->items[i].value);
-	lease->settings = settings_share(server->pool, found);
-	settings_drop(wanted);
+	if (server->lease)
+		traces_give_settings(server->lease, found);
 	params_clear(found);
 	params_clear(&server->traces.names);
 }
@@ -299,12 +306,12 @@ void traces_answered(struct core *core, struct server *server)
 			(traces->found & ~TRACE_SETTINGS));
 		if (asked & TRACE_SETTINGS)
 			traces_take_settings(server);
-		if (asked & TRACE_LISTEN)
+		if (asked & TRACE_LISTEN && server->lease)
 			subscriber_found(
 				core, server->lease, traces->channels, traces->channel_count);
 	}
 	traces_forget_channels(traces);
-	if (traces->held && !before)
+	if (traces->held && !before && server->lease)
 		core_count(core, METRIC_pins);
 }
 

@@ -70,7 +70,8 @@ void traces_suspect_name(struct traces *traces, const char *name, size_t len);
 void traces_ask(struct core *core, struct server *server);
 /* A row of the answer: the body of a DataRow. */
 void traces_row(struct traces *traces, const uint8_t *body, size_t len);
-/* The answer is complete: `held` is true again, and the settings of client and server are what was found. */
+/* The answer is complete: `held` is true again, and the settings of the server and of its client, if it still has one, are what was
+ * found. */
 void traces_answered(struct core *core, struct server *server);
 
 /* The next statement that undoes something, or NULL if all is undone; *ret_close: only the end of the connection undoes it. */

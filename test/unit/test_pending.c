@@ -475,6 +475,23 @@ static void what_the_client_waits_for_is_counted(void **state)
 	}
 }
 
+static void what_is_pgrings_own_is_known(void **state)
+{
+	(void)state;
+	assert_true(pending_is_own(&pending));
+	push('Q', PENDING_HIDDEN);
+	push('Q', PENDING_HIDDEN | HIDDEN_ASK << PENDING_REASON_SHIFT);
+	assert_true(pending_is_own(&pending));
+	push('Q', 0); /* a client's */
+	assert_false(pending_is_own(&pending));
+	hear_all("ZZ");
+	assert_false(pending_is_own(&pending));
+	hear('Z');
+	assert_true(pending_is_own(&pending));
+	push('P', PENDING_HIDDEN); /* on behalf of a request of the client's */
+	assert_false(pending_is_own(&pending));
+}
+
 #define FRESH(test) cmocka_unit_test_setup(test, pending_fresh)
 
 int main(void)
@@ -504,6 +521,7 @@ int main(void)
 		FRESH(an_answer_belongs_to_one_head),
 		FRESH(a_reset_forgets),
 		FRESH(what_the_client_waits_for_is_counted),
+		FRESH(what_is_pgrings_own_is_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
