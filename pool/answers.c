@@ -123,28 +123,71 @@ static bool answers_hides(const struct server *server, uint8_t type)
 			return true;
 		if (type == SERVER_ERROR)
 			return flags & PENDING_REFUSED;
+		if (type == SERVER_PARSE_COMPLETE && flags & PENDING_AS_PREPARE)
+			return true;
 		return flags & (PENDING_INJECTED | PENDING_AS_PARSE) &&
 			type != SERVER_PARAMETER_STATUS;
 	}
 	return false;
 }
 
-/* An error that names a statement as the server knows it: the client gets one with its own name for it. */
-static const struct name *answers_misnames(
-	const struct server *server, const struct fault_fields *fields, struct hash *ret_key)
+/* What the server says of a text that was not quite the client's. */
+struct answers_correction {
+	const struct name *name; /* the client's, instead of ours; NULL: the message is right */
+	char ours[STATEMENT_NAME_BYTES];
+	uint32_t position; /* in the client's text; 0: none */
+	bool is_needed;
+};
+
+static uint32_t answers_shifted(
+	const struct server *server, const struct prepared_shift *shift, const char *position)
 {
-	if (!server->lease || !statement_name_find(fields->message, ret_key))
-		return NULL;
-	return names_find_key(server->lease->names, *ret_key);
+	unsigned long at = position ? strtoul(position, NULL, 10) : 0;
+	const char *encoding = params_get(&server->params, "client_encoding");
+
+	if (shift->is_utf8 && !(encoding && strcmp(encoding, "UTF8") == 0))
+		return 0;
+	return at <= shift->from ? (uint32_t)at : (uint32_t)((int64_t)at + shift->by);
+}
+
+/* An error that names a statement as the server knows it, or a place in a text that only the server got, is told to the client in
+ * its own words. */
+static struct answers_correction answers_correct(
+	const struct server *server, const struct fault_fields *fields)
+{
+	static const struct prepared_record none = {.op = PREPARED_INJECT};
+	const struct names *names = server->lease->names;
+	const struct prepared_record *record = &none;
+	struct answers_correction correction = {0};
+	struct hash key;
+
+	if (!pending_empty(&server->pending) &&
+		pending_head(&server->pending).flags & PENDING_TRACKED)
+		record = prepared_log_head(&server->prepared);
+	correction.position = answers_shifted(server, &record->shift, fields->position);
+	if (record->op == PREPARED_DUPLICATE &&
+		strcmp(fields->sqlstate, SQLSTATE_DUPLICATE_PREPARED_STATEMENT) == 0 &&
+		strstr(fields->message, statement_name_prefix)) {
+		memcpy(correction.ours, statement_name_prefix, STATEMENT_NAME_PREFIX + 1);
+		correction.name = names_find_serial(names, record->name_hash, record->name_serial);
+	} else if (statement_name_find(fields->message, &key)) {
+		statement_name(key, correction.ours);
+		if (record->op == PREPARED_EXECUTE)
+			correction.name =
+				names_find_serial(names, record->name_hash, record->name_serial);
+		if (!correction.name)
+			correction.name = names_find_key(names, key);
+	}
+	correction.is_needed = correction.name || record->shift.by != 0;
+	return correction;
 }
 
 static bool answers_hides_error(const struct server *server, const uint8_t *at, size_t len)
 {
 	struct fault_fields fields;
-	struct hash key;
 
 	return fault_read(at + FRAME_HEAD, len - FRAME_HEAD, &fields) == 0 &&
-		answers_misnames(server, &fields, &key);
+		answers_correct(server, &fields).is_needed;
 }
 
 static bool answers_hides_notification(
@@ -254,48 +297,50 @@ static void answers_hidden_error(
 }
 
 /* What an error tells of prepared statements. */
-static void answers_statement_error(
+static void answers_note_statement_error(
 	struct core *core, struct server *server, const struct fault_fields *fields)
 {
-	struct fault fault = {"ERROR", fields->sqlstate, NULL, fields->detail, fields->hint};
-	const struct name *name;
 	struct prepared_entry *entry;
 	struct hash key;
-	char ours[STATEMENT_NAME_BYTES], text[512];
-	const char *at;
 
 	if (strcmp(fields->sqlstate, SQLSTATE_FEATURE_NOT_SUPPORTED) == 0 &&
 		strstr(fields->message, "cached plan"))
 		server->pool->stale_ns = core->now_ns;
-	name = answers_misnames(server, fields, &key);
-	if (!name)
+	if (strcmp(fields->sqlstate, SQLSTATE_INVALID_SQL_STATEMENT_NAME) != 0 ||
+		!statement_name_find(fields->message, &key))
 		return;
 	entry = prepared_find(&server->prepared, key);
-	if (entry && strcmp(fields->sqlstate, SQLSTATE_INVALID_SQL_STATEMENT_NAME) == 0)
+	if (entry)
 		entry->parsed_ns = 0;
-	statement_name(key, ours);
-	at = strstr(fields->message, ours);
-	CHECK(at);
-	snprintf(text, sizeof text, "%.*s%.*s%s", (int)(at - fields->message), fields->message,
-		name->len, name->text, at + strlen(ours));
-	fault.message = text;
-	server->lease->events->corrected(core, server->lease, &fault);
 }
 
-/* The error that stands for one of pgring's own. */
-static void answers_refused(struct core *core, struct server *server, struct pending_entry head)
+/* Sends the error that answers_hides_error has held back. */
+static void answers_send_corrected(struct core *core, struct server *server,
+	const struct fault_fields *fields, const uint8_t *body, size_t len)
 {
-	struct lease *lease = server->lease;
+	struct answers_correction correction = answers_correct(server, fields);
+	size_t before = strlen(fields->message), size = before + NAME_BYTES + 1;
+	const char *at;
+	char *message;
+	uint8_t *error;
 
-	if (head.flags & PENDING_TRACKED) {
-		const struct prepared_record *record = prepared_log_head(&server->prepared);
-
-		lease->names->refused =
-			names_find_serial(lease->names, record->name_hash, record->name_serial);
+	if (!correction.is_needed)
+		return;
+	message = malloc(size);
+	error = malloc(size + len + FAULT_REWRITE_MORE);
+	CHECK(message && error);
+	memcpy(message, fields->message, before + 1);
+	if (correction.name) {
+		at = strstr(fields->message, correction.ours);
+		CHECK(at);
+		snprintf(message, size, "%.*s%.*s%s", (int)(at - fields->message), fields->message,
+			correction.name->len, correction.name->text, at + strlen(correction.ours));
 	}
-	lease->events->refused(core, lease, head.flags >> PENDING_REASON_SHIFT);
-	if (head.flags & PENDING_TRACKED)
-		lease->names->refused = NULL;
+	answers_send(core, server, error,
+		fault_rewrite(error, size + len + FAULT_REWRITE_MORE, body, len, message,
+			correction.position));
+	free(error);
+	free(message);
 }
 
 /* What the error takes with it. */
@@ -331,7 +376,8 @@ static void answers_error(struct core *core, struct server *server, const struct
 		return;
 	}
 	if (unlikely(head.flags & PENDING_REFUSED) && server->lease)
-		answers_refused(core, server, head);
+		server->lease->events->refused(
+			core, server->lease, head.flags >> PENDING_REASON_SHIFT);
 	if (unlikely(head.flags & PENDING_HIDDEN) && head.kind == PENDING_QUERY) {
 		answers_hidden_error(core, server, &fields);
 		return;
@@ -344,7 +390,9 @@ static void answers_error(struct core *core, struct server *server, const struct
 	if (unlikely(server->pending.has_swallowed))
 		server->dirt |= SERVER_DIRT_SESSION;
 	if (likely(!(head.flags & PENDING_HIDDEN)))
-		answers_statement_error(core, server, &fields);
+		answers_note_statement_error(core, server, &fields);
+	if (!(head.flags & (PENDING_HIDDEN | PENDING_REFUSED)) && server->lease)
+		answers_send_corrected(core, server, &fields, at + FRAME_HEAD, len - FRAME_HEAD);
 	answers_failed(core, server, head);
 }
 
@@ -390,7 +438,9 @@ static void answers_parameter(
 /* The head is answered. */
 static void answers_pop(struct core *core, struct server *server)
 {
-	static const uint8_t parse_complete[] = {SERVER_PARSE_COMPLETE, 0, 0, 0, 4};
+	static const uint8_t parse_complete[] = {SERVER_PARSE_COMPLETE, 0, 0, 0, 4},
+			     prepare_complete[] = {SERVER_COMMAND_COMPLETE, 0, 0, 0, 12, 'P', 'R',
+				     'E', 'P', 'A', 'R', 'E', 0};
 	unsigned flags = pending_head(&server->pending).flags;
 
 	pending_pop(&server->pending);
@@ -398,6 +448,8 @@ static void answers_pop(struct core *core, struct server *server)
 		lease_prepared_done(core, server);
 	if (unlikely(flags & PENDING_AS_PARSE) && server->lease)
 		answers_send(core, server, parse_complete, sizeof parse_complete);
+	if (unlikely(flags & PENDING_AS_PREPARE) && server->lease)
+		answers_send(core, server, prepare_complete, sizeof prepare_complete);
 }
 
 /* The head is described: by a RowDescription, or by NoData. */

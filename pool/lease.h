@@ -31,8 +31,6 @@ struct lease_events {
 	void (*unblocked)(struct core *core, struct lease *lease);
 	/* The error of a request that was sent with lease_refuse comes now: compose it. */
 	void (*refused)(struct core *core, struct lease *lease, unsigned refusal);
-	/* An error of the server in whose text a name was put right. `fault` is borrowed for the call. */
-	void (*corrected)(struct core *core, struct lease *lease, const struct fault *fault);
 	/* lease->subscriber has something ready, or is overrun. */
 	void (*news)(struct core *core, struct lease *lease);
 	/* A herald's: a query of its own was answered; a NotificationResponse came. */
@@ -61,7 +59,6 @@ enum lease_refusal {
 	REFUSAL_TRANSACTION_CONTROL, /* BEGIN in statement mode */
 	REFUSAL_STATEMENT_MEMORY,    /* no more statements, or none of that size */
 	REFUSAL_NAME_TOO_LONG,       /* of a statement or a portal */
-	REFUSAL_DUPLICATE,           /* the client has prepared names->refused already */
 	REFUSAL_SEQUENCE,            /* lastval or currval on a server that others used */
 	REFUSAL_CANCELLED,           /* the client had it cancelled before it was sent */
 	REFUSAL_LISTEN, /* LISTEN or UNLISTEN in the middle of a batch, by a client that listens */
@@ -188,17 +185,23 @@ must_check bool lease_prepare(struct core *core, struct lease *lease, const stru
 /* The same for a Query that executes the statement by the name it has on the server. No batch is open. */
 must_check bool lease_prepare_query(
 	struct core *core, struct lease *lease, const struct lease_use *use);
-/* The same for the client's unnamed statement, without a name. It must have one. */
-must_check bool lease_prepare_unnamed(struct core *core, struct lease *lease, bool is_lone);
+/* The same without a name, for the client's unnamed statement: what the server gets as such, and what the client knows of it. */
+must_check bool lease_prepare_unnamed(struct core *core, struct lease *lease,
+	struct statement *statement, struct shape *shape, bool is_lone);
 /* Notes the client's Describe of its unnamed statement, whose answer tells it the shape. */
 void lease_note_description(struct core *core, struct lease *lease);
 /* Lets the client have the answer to the Describe that pgring has sent behind its Parse. Returns false if that is not possible. */
 bool lease_claim_description(struct lease *lease, const struct name *name);
-/* Notes the client's named Parse, whose name is in lease->names already; its unnamed one (the statement's user moves in); its
- * Close. The message is then appended to the server's stream. */
-void lease_note_named(struct core *core, struct lease *lease, struct name *name);
+/* Notes the client's named Parse, whose name is in lease->names already, and of which the server gets `statement`; its unnamed one
+ * (the statement's user moves in); its Close. The message is then appended to the server's stream. */
+void lease_note_named(struct core *core, struct lease *lease, struct name *name,
+	const struct statement *statement);
+/* The same for SQL's PREPARE, for which a Parse is sent. */
+void lease_note_prepare(
+	struct core *core, struct lease *lease, struct name *name, struct prepared_shift shift);
 /* The Parse has been appended: its description is asked for, too. */
-void lease_describe_named(struct core *core, struct lease *lease, struct name *name);
+void lease_describe_named(struct core *core, struct lease *lease, struct name *name,
+	const struct statement *statement);
 void lease_note_unnamed(struct core *core, struct lease *lease, struct statement *statement);
 /* The client's unnamed Parse, which is to be sent under the statement's name; unless the server has it, and nothing tells that
  * it is too old: then returns true, and a Close that closes nothing is to be sent in its place. */
@@ -207,10 +210,14 @@ bool lease_note_anonymous(struct core *core, struct lease *lease, struct stateme
 void lease_note_closing(
 	struct core *core, struct lease *lease, struct name *name, enum pending_kind kind);
 
-/* As lease_refuse does, with REFUSAL_DUPLICATE. */
-void lease_refuse_duplicate(struct core *core, struct lease *lease, const struct name *name);
-/* Sends what is parsed and forgotten, so that its errors are the client's. */
-void lease_try_parse(struct core *core, struct lease *lease, const void *body, size_t len);
+/* A Query that executes the client's statement by the name that it has on the server. */
+void lease_note_execute(struct core *core, struct lease *lease, const struct name *name,
+	struct prepared_shift shift);
+/* Sees to it that the server has a statement "pgring_", which is nobody's. */
+void lease_occupy(struct core *core, struct lease *lease);
+/* A Parse, or a Query that prepares, of a name that the client has: with "pgring_" in its place it is to fail as it would have. */
+void lease_note_duplicate(struct core *core, struct lease *lease, const struct name *name,
+	enum pending_kind kind, struct prepared_shift shift);
 
 /* Siblings in this folder. */
 void lease_send_failing(

@@ -213,7 +213,7 @@ bool lease_prepare(struct core *core, struct lease *lease, const struct lease_us
 	prepared_log(&server->prepared, &record);
 	if (!use->shape) {
 		if (use->name)
-			lease_describe_named(core, lease, use->name);
+			lease_describe_named(core, lease, use->name, use->statement);
 		return true;
 	}
 	if (use->shape->has_rows)
@@ -261,11 +261,10 @@ bool lease_prepare_query(struct core *core, struct lease *lease, const struct le
 	return lease->check == LEASE_UNCHECKED;
 }
 
-bool lease_prepare_unnamed(struct core *core, struct lease *lease, bool is_lone)
+bool lease_prepare_unnamed(struct core *core, struct lease *lease, struct statement *statement,
+	struct shape *shape, bool is_lone)
 {
-	struct lease_use use = {.statement = lease->names->unnamed,
-		.shape = lease->names->unnamed_shape,
-		.is_lone = is_lone};
+	struct lease_use use = {.statement = statement, .shape = shape, .is_lone = is_lone};
 	bool is_first = !lease->server->pending.is_open;
 
 	lease_send_parse(core, lease->server, use.statement, use.shape, "");
@@ -276,28 +275,42 @@ bool lease_prepare_unnamed(struct core *core, struct lease *lease, bool is_lone)
 	return lease_check(core, lease, &use, "", is_first);
 }
 
-void lease_note_named(struct core *core, struct lease *lease, struct name *name)
+static void lease_note_preparing(struct core *core, struct lease *lease, struct name *name,
+	unsigned flags, struct prepared_record *record)
 {
-	struct prepared_record record = {
-		.op = PREPARED_PARSE,
-		.key = name->statement->key,
-		.name_hash = name->hash,
-		.name_serial = name->serial,
-		.batch = lease->server->pending.batch,
-	};
-
-	lease_note_parse(core, lease->server, record.key);
-	lease_note(core, lease, PENDING_PARSE, PENDING_TRACKED);
-	prepared_log(&lease->server->prepared, &record);
+	record->op = PREPARED_PARSE;
+	record->name_hash = name->hash;
+	record->name_serial = name->serial;
+	record->batch = lease->server->pending.batch;
+	lease_note_parse(core, lease->server, record->key);
+	lease_note(core, lease, PENDING_PARSE, PENDING_TRACKED | flags);
+	prepared_log(&lease->server->prepared, record);
 	name->parsed_ns = core->now_ns;
-	name->batch = record.batch;
+	name->batch = record->batch;
 }
 
-void lease_describe_named(struct core *core, struct lease *lease, struct name *name)
+void lease_note_named(struct core *core, struct lease *lease, struct name *name,
+	const struct statement *statement)
+{
+	struct prepared_record record = {.key = statement->key};
+
+	lease_note_preparing(core, lease, name, 0, &record);
+}
+
+void lease_note_prepare(
+	struct core *core, struct lease *lease, struct name *name, struct prepared_shift shift)
+{
+	struct prepared_record record = {.key = name->statement->key, .shift = shift};
+
+	lease_note_preparing(core, lease, name, PENDING_AS_PREPARE, &record);
+}
+
+void lease_describe_named(struct core *core, struct lease *lease, struct name *name,
+	const struct statement *statement)
 {
 	struct prepared_record record = {
 		.op = PREPARED_DESCRIBE,
-		.key = name->statement->key,
+		.key = statement->key,
 		.name_hash = name->hash,
 		.name_serial = name->serial,
 	};
@@ -406,30 +419,41 @@ static struct name *lease_recorded_name(struct server *server, const struct prep
 		: NULL;
 }
 
-void lease_try_parse(struct core *core, struct lease *lease, const void *body, size_t len)
+/* An empty statement, without parameters, is parsed in a transaction that has failed, too. */
+void lease_occupy(struct core *core, struct lease *lease)
 {
-	static const uint8_t close[] = {
-		CLIENT_CLOSE, 0, 0, 0, 13, 'S', 'p', 'g', 'r', 'i', 'n', 'g', '_', 0};
+	static const uint8_t close_and_parse[] = {CLIENT_CLOSE, 0, 0, 0, 13, 'S', 'p', 'g', 'r',
+		'i', 'n', 'g', '_', 0, CLIENT_PARSE, 0, 0, 0, 15, 'p', 'g', 'r', 'i', 'n', 'g', '_',
+		0, 0, 0, 0};
 	struct server *server = lease->server;
-	uint8_t head[FRAME_HEAD];
 
-	stream_send(core, server->stream, close, sizeof close);
+	stream_send(core, server->stream, close_and_parse, sizeof close_and_parse);
 	pending_push(&server->pending, PENDING_CLOSE, PENDING_INJECTED);
-	frame_write(head, CLIENT_PARSE, (uint32_t)(STATEMENT_NAME_PREFIX + 1 + len));
-	stream_send(core, server->stream, head, sizeof head);
-	stream_send(core, server->stream, statement_name_prefix, STATEMENT_NAME_PREFIX + 1);
-	stream_send(core, server->stream, body, len);
 	pending_push(&server->pending, PENDING_PARSE, PENDING_INJECTED);
 }
 
-void lease_refuse_duplicate(struct core *core, struct lease *lease, const struct name *name)
+void lease_note_duplicate(struct core *core, struct lease *lease, const struct name *name,
+	enum pending_kind kind, struct prepared_shift shift)
 {
-	struct prepared_record record = {
-		.op = PREPARED_DUPLICATE, .name_hash = name->hash, .name_serial = name->serial};
+	struct prepared_record record = {.op = PREPARED_DUPLICATE,
+		.name_hash = name->hash,
+		.name_serial = name->serial,
+		.shift = shift};
 
-	lease_begin(core, lease);
-	lease_send_failing(core, lease->server, PENDING_PARSE,
-		PENDING_REFUSED | PENDING_TRACKED | REFUSAL_DUPLICATE << PENDING_REASON_SHIFT);
+	lease_occupy(core, lease);
+	lease_note(core, lease, kind, PENDING_TRACKED);
+	prepared_log(&lease->server->prepared, &record);
+}
+
+void lease_note_execute(struct core *core, struct lease *lease, const struct name *name,
+	struct prepared_shift shift)
+{
+	struct prepared_record record = {.op = PREPARED_EXECUTE,
+		.name_hash = name->hash,
+		.name_serial = name->serial,
+		.shift = shift};
+
+	lease_note(core, lease, PENDING_QUERY, PENDING_TRACKED);
 	prepared_log(&lease->server->prepared, &record);
 }
 
@@ -462,6 +486,7 @@ void lease_prepared_done(struct core *core, struct server *server)
 		return;
 	case PREPARED_INJECT:
 	case PREPARED_DUPLICATE:
+	case PREPARED_EXECUTE:
 		return;
 	case PREPARED_DESCRIBE:
 	case PREPARED_DESCRIBE_UNNAMED:
@@ -601,6 +626,7 @@ static void lease_undo(struct core *core, struct server *server, bool is_skipped
 	case PREPARED_INJECT:
 	case PREPARED_EVICT:
 	case PREPARED_DUPLICATE:
+	case PREPARED_EXECUTE:
 		return;
 	}
 	UNREACHABLE();

@@ -34,7 +34,6 @@ struct names {
 	uint32_t unnamed_serial;     /* counts its changes */
 	uint32_t unnamed_batch;      /* as a name's */
 	struct name *removed;        /* kept for the texts of errors, while answers are due */
-	const struct name *refused;  /* during refused() */
 };
 
 /* What a client has that has prepared nothing: shared by all of them, and never written. */

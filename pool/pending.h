@@ -34,6 +34,8 @@ enum pending_flag {
 		8, /* pgring put it before a message of the client, which gets nothing but its error */
 	PENDING_TRACKED = 16,  /* the server's log has a record of it (prepared.h) */
 	PENDING_AS_PARSE = 32, /* a Close that stands for a Parse: the client gets ParseComplete */
+	PENDING_AS_PREPARE =
+		64, /* a Parse that stands for SQL's PREPARE: the client gets that command's tag */
 	PENDING_REASON_SHIFT = 8, /* above: why it is refused, or which query of pgring's own */
 };
 

@@ -39,9 +39,17 @@ enum prepared_op {
 	PREPARED_EVICT,            /* a Close of what was used least */
 	PREPARED_CLOSE,            /* the client's Close */
 	PREPARED_UNNAMED,          /* the client's unnamed Parse */
-	PREPARED_DUPLICATE,        /* a Parse that is refused because the client has the name */
+	PREPARED_DUPLICATE,        /* a Parse, or SQL's PREPARE, of a name that the client has */
+	PREPARED_EXECUTE,          /* a Query that executes the client's statement by SQL */
 	PREPARED_DESCRIBE,         /* a Describe of a statement whose answer is looked at */
 	PREPARED_DESCRIBE_UNNAMED, /* ... which has no name for the client */
+};
+
+/* How a position in the text that a server got is told as one in the client's: what is behind `from` moves. In characters. */
+struct prepared_shift {
+	uint32_t from;
+	int32_t by;
+	bool is_utf8; /* not all of them are ASCII: in another encoding, nobody has counted them */
 };
 
 struct prepared_record {
@@ -50,8 +58,9 @@ struct prepared_record {
 	struct statement *statement; /* UNNAMED: the one before; the record is a user of it */
 	uint64_t shape; /* DESCRIBE: what the client was told, and must find; 0: it is told now */
 	uint32_t name_hash,
-		name_serial; /* PARSE, CLOSE, DUPLICATE, DESCRIBE: which name of the client */
-	uint32_t described;  /* DESCRIBE: its number */
+		name_serial; /* PARSE, CLOSE, DUPLICATE, EXECUTE, DESCRIBE: which name of the client */
+	struct prepared_shift shift; /* PARSE, DUPLICATE, EXECUTE */
+	uint32_t described;          /* DESCRIBE: its number */
 	uint32_t batch;
 	uint8_t op;    /* enum prepared_op */
 	bool is_query; /* DESCRIBE: for a Query, which waits for it */

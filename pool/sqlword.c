@@ -65,6 +65,23 @@ const uint8_t *sqlword_skip_dollars(const uint8_t *at, const uint8_t *end)
 	return end;
 }
 
+const uint8_t *sqlword_skip_token(const uint8_t *at, const uint8_t *end)
+{
+	const uint8_t *behind = sqlword_skip_comment(at, end);
+
+	if (behind != at)
+		return behind;
+	if (*at == '\'' || *at == '"')
+		return sqlword_skip_quoted(at, end);
+	if (*at == '$')
+		return sqlword_skip_dollars(at, end);
+	if (!sqlword_is_start(*at))
+		return at + 1;
+	while (at < end && sqlword_is_part(*at))
+		at++;
+	return at;
+}
+
 void sqlword_skip_blanks(struct sqlword_text *text)
 {
 	for (;;) {

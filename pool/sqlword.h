@@ -49,6 +49,9 @@ const uint8_t *sqlword_skip_quoted(const uint8_t *at, const uint8_t *end);
 /* Behind the dollar-quoted literal that begins here, or behind the dollar. */
 const uint8_t *sqlword_skip_dollars(const uint8_t *at, const uint8_t *end);
 
+/* Behind the comment, literal, name, word or single character that begins here; there must be one. */
+const uint8_t *sqlword_skip_token(const uint8_t *at, const uint8_t *end);
+
 /* Behind blanks and comments. */
 void sqlword_skip_blanks(struct sqlword_text *text);
 /* Behind blanks, comments and semicolons. */

@@ -91,11 +91,29 @@ struct statement *statement_share(
 	statement->users = 1;
 	statement->len = (uint32_t)len;
 	statement->traces = 0;
-	statement->is_scanned = false;
+	statement->is_scanned = statement->executes = false;
 	memcpy(statement->body, body, len);
 	list_init(&statement->unused);
 	table_add(&statements->table, &statement->link, key.a);
 	statements->bytes += len;
+	return statement;
+}
+
+struct statement *statement_share_pieces(struct statements *statements, uint64_t context,
+	const struct statement_piece *pieces, size_t count)
+{
+	struct statement *statement;
+	size_t len = 0, at = 0;
+	uint8_t *body;
+
+	for (size_t i = 0; i < count; i++)
+		len += pieces[i].len;
+	body = malloc(len);
+	CHECK(body);
+	for (size_t i = 0; i < count; at += pieces[i++].len)
+		memcpy(body + at, pieces[i].bytes, pieces[i].len);
+	statement = statement_share(statements, context, body, len);
+	free(body);
 	return statement;
 }
 

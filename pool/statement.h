@@ -28,6 +28,7 @@ struct statement {
 	uint32_t len;
 	uint16_t traces; /* what executing it may leave (enum trace), once is_scanned */
 	bool is_scanned;
+	bool executes;  /* it is SQL's EXECUTE of another one, once is_scanned */
 	uint8_t body[]; /* of a Parse message, behind the name */
 };
 
@@ -55,6 +56,13 @@ void statements_free(struct statements *statements);
  * LIMIT_STATEMENTS_BYTES already. */
 struct statement *statement_share(
 	struct statements *statements, uint64_t context, const void *body, size_t len);
+/* The same of a body that is in pieces. */
+struct statement_piece {
+	const void *bytes;
+	size_t len;
+};
+struct statement *statement_share_pieces(struct statements *statements, uint64_t context,
+	const struct statement_piece *pieces, size_t count);
 void statement_hold(struct statements *statements, struct statement *statement);
 /* One user less. NULL is allowed. */
 void statement_drop(struct statements *statements, struct statement *statement);

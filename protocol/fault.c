@@ -7,6 +7,7 @@
 #include "protocol/writer.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -99,6 +100,33 @@ int fault_read(const void *body, size_t len, struct fault_fields *ret)
 		return ERR_PROTOCOL;
 	*ret = fields;
 	return 0;
+}
+
+size_t fault_rewrite(uint8_t *buf, size_t cap, const void *body, size_t len, const char *message,
+	uint32_t position)
+{
+	char digits[16];
+	struct reader r;
+	struct writer w;
+	uint8_t type;
+
+	snprintf(digits, sizeof digits, "%u", position);
+	reader_init(&r, body, len);
+	writer_init(&w, buf, cap);
+	writer_begin(&w, 'E');
+	while ((type = reader_u8(&r)) != 0) {
+		const char *text = reader_cstring(&r);
+
+		CHECK(text);
+		if (type == 'P' && position == 0)
+			continue;
+		writer_u8(&w, type);
+		writer_string(&w, type == 'M' ? message : type == 'P' ? digits : text);
+	}
+	writer_u8(&w, 0);
+	writer_finish(&w);
+	CHECK(!w.overflow);
+	return writer_len(&w);
 }
 
 /* Writes a field into what is left of the buffer, less its type, its NUL and the message's terminator. Returns whether all of

@@ -58,4 +58,11 @@ size_t fault_write(uint8_t *buf, size_t cap, char type, const struct fault *faul
  * Returns 0, or ERR_PROTOCOL when a string or the terminator is missing, bytes follow it, or the SQLSTATE is malformed. */
 must_check int fault_read(const void *body, size_t len, struct fault_fields *ret);
 
+/* Composes a whole ErrorResponse from the body of another one that fault_read has read, with this message, and this position if it
+ * had one (0: without). Everything else stays as it was. `cap` is at least FAULT_REWRITE_MORE and the lengths of body and message.
+ * Returns the bytes written. */
+enum { FAULT_REWRITE_MORE = 32 };
+size_t fault_rewrite(uint8_t *buf, size_t cap, const void *body, size_t len, const char *message,
+	uint32_t position);
+
 #endif

@@ -5,8 +5,6 @@
 #include "protocol/frame.h"
 #include "protocol/sqlstate.h"
 
-#include <stdio.h>
-
 void client_relay_fail(struct core *core, struct client *client, const struct fault *fault)
 {
 	uint8_t type = 0;
@@ -142,8 +140,7 @@ static void news_unblocked(struct core *core, struct lease *lease)
 static void news_refused(struct core *core, struct lease *lease, unsigned refusal)
 {
 	struct client *client = news_client(lease);
-	char text[NAME_BYTES + 64] = "prepared statement already exists";
-	struct fault fault = {"ERROR", SQLSTATE_FEATURE_NOT_SUPPORTED, text, NULL, NULL};
+	struct fault fault = {"ERROR", SQLSTATE_FEATURE_NOT_SUPPORTED, "", NULL, NULL};
 
 	switch ((enum lease_refusal)refusal) {
 	case REFUSAL_NAMED_STATEMENT:
@@ -165,12 +162,6 @@ static void news_refused(struct core *core, struct lease *lease, unsigned refusa
 	case REFUSAL_NAME_TOO_LONG:
 		fault.sqlstate = SQLSTATE_PROGRAM_LIMIT_EXCEEDED;
 		fault.message = "the name of a prepared statement or portal is too long";
-		break;
-	case REFUSAL_DUPLICATE:
-		fault.sqlstate = SQLSTATE_DUPLICATE_PREPARED_STATEMENT;
-		if (lease->names->refused)
-			snprintf(text, sizeof text, "prepared statement \"%.*s\" already exists",
-				lease->names->refused->len, lease->names->refused->text);
 		break;
 	case REFUSAL_STALE_PLAN:
 		fault.message = "cached plan must not change result type";
@@ -199,11 +190,6 @@ static void news_refused(struct core *core, struct lease *lease, unsigned refusa
 		break;
 	}
 	client_say(core, client, &fault);
-}
-
-static void news_corrected(struct core *core, struct lease *lease, const struct fault *fault)
-{
-	client_say(core, news_client(lease), fault);
 }
 
 /* Answers what the lost server owed: an error for each request, and ReadyForQuery where it would have come. */
@@ -274,7 +260,6 @@ const struct lease_events client_lease_events = {
 	.answered = news_answered,
 	.released = news_released,
 	.refused = news_refused,
-	.corrected = news_corrected,
 	.unblocked = news_unblocked,
 	.news = client_listen_news,
 	.lost = news_lost,

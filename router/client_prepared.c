@@ -6,7 +6,7 @@
 #include "router/client_prepared.h"
 
 #include "core/config.h"
-#include "router/sqlname.h"
+#include "router/client_sql.h"
 
 #include <string.h>
 
@@ -82,46 +82,6 @@ static struct statement *prepared_statement(
 		parts->rest, (size_t)(parts->end - parts->rest));
 }
 
-/* Whether the text, a Query's or an unnamed Parse's, is a DEALLOCATE that must not reach the server as it is: of a name that the
- * client has, or of one that looks like ours. */
-static bool prepared_deallocates(
-	const struct client *client, const struct client_request *message, struct sqlname *ret_name)
-{
-	const struct names *names = client->lease.names;
-	const uint8_t *at = message->body, *end = at + message->body_len, *nul;
-
-	if (message->frame.bytes > FRAME_HEAD + message->body_len)
-		return false;
-	at += message->frame.type == CLIENT_PARSE; /* the NUL of its name */
-	nul = at < end ? memchr(at, 0, (size_t)(end - at)) : NULL;
-	if (!nul)
-		return false;
-	*ret_name = sqlname_find(at, nul);
-	return ret_name->kind == SQLNAME_DEALLOCATE &&
-		(names_find(names, ret_name->name, ret_name->name_len) ||
-			names_is_uncertain(names, ret_name->name, ret_name->name_len, 0) ||
-			(ret_name->name_len >= STATEMENT_NAME_PREFIX &&
-				memcmp(ret_name->name, statement_name_prefix,
-					STATEMENT_NAME_PREFIX) == 0));
-}
-
-/* Whether the Query executes a statement that the client has prepared by the protocol. Behind messages without a Sync it is left to
- * the server. */
-static bool prepared_executes(
-	const struct client *client, const struct client_request *message, struct sqlname *ret_name)
-{
-	const struct names *names = client->lease.names;
-	const uint8_t *at = message->body, *end = at + message->body_len;
-
-	if (likely(names->count == 0) || message->frame.bytes > FRAME_HEAD + message->body_len ||
-		at == end || end[-1] != '\0' || client->lease.server->pending.is_open)
-		return false;
-	*ret_name = sqlname_find(at, end - 1);
-	return ret_name->kind == SQLNAME_EXECUTE &&
-		(names_find(names, ret_name->name, ret_name->name_len) ||
-			names_is_uncertain(names, ret_name->name, ret_name->name_len, 0));
-}
-
 /* What goes through pgring's hands although its statement has no name. */
 static bool prepared_takes_unnamed(
 	const struct core *core, const struct client *client, const struct client_request *message)
@@ -141,14 +101,12 @@ bool client_prepared_takes(
 	const struct core *core, const struct client *client, const struct client_request *message)
 {
 	struct prepared_parts parts;
-	struct sqlname name;
 	uint8_t type = message->frame.type;
 
 	if (unlikely(client->lease.server->pending.skipping))
 		return false; /* the server does not look at it either */
 	if (type == CLIENT_QUERY)
-		return prepared_deallocates(client, message, &name) ||
-			prepared_executes(client, message, &name);
+		return client_sql_takes(core, client, message);
 	if (type != CLIENT_PARSE && type != CLIENT_BIND && type != CLIENT_DESCRIBE &&
 		type != CLIENT_CLOSE)
 		return false;
@@ -159,19 +117,6 @@ bool client_prepared_takes(
 	return prepared_takes_unnamed(core, client, message);
 }
 
-/* Whether a Query or an Execute is under way: it may deallocate statements. */
-static bool prepared_may_be_deallocated(const struct pending *pending)
-{
-	for (uint32_t i = 0; i < pending->count; i++) {
-		struct pending_entry entry =
-			pending->entries[(pending->first + i) & (LIMIT_PENDING - 1)];
-
-		if (entry.kind == PENDING_QUERY || entry.kind == PENDING_EXECUTE)
-			return true;
-	}
-	return false;
-}
-
 bool client_prepared_must_wait(
 	const struct core *core, const struct client *client, const struct client_request *message)
 {
@@ -179,25 +124,29 @@ bool client_prepared_must_wait(
 	const struct pending *pending = &client->lease.server->pending;
 	uint8_t type = message->frame.type;
 	struct prepared_parts parts;
-	struct sqlname name;
+	const struct name *name;
 
 	if (likely(pending_empty(pending)))
 		return false;
-	if ((type == CLIENT_QUERY || (type == CLIENT_PARSE && message->body[0] == '\0')) &&
-		prepared_deallocates(client, message, &name))
-		return names_is_uncertain(names, name.name, name.name_len, pending->batch);
-	if (type == CLIENT_QUERY && prepared_executes(client, message, &name))
-		return names_is_uncertain(names, name.name, name.name_len, pending->batch);
+	if ((type == CLIENT_QUERY || type == CLIENT_PARSE) &&
+		unlikely(client_sql_must_wait(core, client, message)))
+		return true;
 	if (type == CLIENT_QUERY || !prepared_take_apart(message, &parts))
 		return false;
-	if (parts.name_len == 0)
-		return message->frame.type != CLIENT_PARSE && prepared_is_anonymous(core) &&
-			names->unnamed_batch != 0 && names->unnamed_batch != pending->batch;
+	if (parts.name_len == 0) {
+		if (type == CLIENT_PARSE)
+			return false;
+		if (names->unnamed && unlikely(client_sql_is_uncertain(client, names->unnamed)))
+			return true;
+		return prepared_is_anonymous(core) && names->unnamed_batch != 0 &&
+			names->unnamed_batch != pending->batch;
+	}
 	if (names_is_uncertain(names, (const char *)parts.name, parts.name_len, pending->batch))
 		return true;
-	return message->frame.type == CLIENT_PARSE &&
-		names_find(names, (const char *)parts.name, parts.name_len) &&
-		prepared_may_be_deallocated(pending);
+	name = names_find(names, (const char *)parts.name, parts.name_len);
+	if (type == CLIENT_PARSE)
+		return name && client_sql_may_be_deallocated(pending);
+	return name && unlikely(client_sql_is_uncertain(client, name->statement));
 }
 
 void client_prepared_note(
@@ -268,6 +217,34 @@ static size_t prepared_send_head(struct core *core, struct client *client,
 	return FRAME_HEAD + before + parts->name_len + 1;
 }
 
+void client_prepared_send_parse(
+	struct core *core, struct client *client, const struct statement *statement)
+{
+	struct stream *stream = client->lease.server->stream;
+	char name[STATEMENT_NAME_BYTES];
+	uint8_t head[FRAME_HEAD];
+
+	statement_name(statement->key, name);
+	frame_write(head, CLIENT_PARSE, (uint32_t)sizeof name + statement->len);
+	stream_send(core, stream, head, sizeof head);
+	stream_send(core, stream, name, sizeof name);
+	stream_send(core, stream, statement->body, statement->len);
+}
+
+/* PostgreSQL looks at the text first. */
+void client_prepared_send_duplicate(struct core *core, struct client *client,
+	const struct name *name, const uint8_t *text_and_types, size_t len)
+{
+	struct stream *stream = client->lease.server->stream;
+	uint8_t head[FRAME_HEAD];
+
+	lease_note_duplicate(core, &client->lease, name, PENDING_PARSE, (struct prepared_shift){0});
+	frame_write(head, CLIENT_PARSE, (uint32_t)(STATEMENT_NAME_PREFIX + 1 + len));
+	stream_send(core, stream, head, sizeof head);
+	stream_send(core, stream, statement_name_prefix, STATEMENT_NAME_PREFIX + 1);
+	stream_send(core, stream, text_and_types, len);
+}
+
 static size_t prepared_send_named(struct core *core, struct client *client,
 	const struct client_request *message, const struct prepared_parts *parts,
 	const struct statement *statement)
@@ -296,8 +273,7 @@ static size_t prepared_send_unknown(struct core *core, struct client *client,
 	return FRAME_HEAD + before;
 }
 
-/* The statement of that name as it is meant under the present settings. */
-static struct statement *prepared_current(
+struct statement *client_prepared_current(
 	struct core *core, struct client *client, struct name *name)
 {
 	struct statements *statements = &core->pools->statements;
@@ -312,37 +288,83 @@ static struct statement *prepared_current(
 	return name->statement;
 }
 
-static size_t prepared_parse_named(struct core *core, struct client *client,
-	const struct client_request *message, const struct prepared_parts *parts)
+/* SQL may have prepared it on this server, where the client has stayed since: then the server says so. */
+static void prepared_try_name(
+	struct core *core, struct client *client, const struct prepared_parts *parts)
+{
+	struct server *server = client->lease.server;
+	size_t name = parts->name_len + 1, len = (size_t)(parts->end - parts->name);
+	uint8_t head[FRAME_HEAD + 1] = {0};
+
+	if (likely(!((server->traces.held | server->traces.suspected | server->traces.unanswered) &
+		    TRACE_PREPARED)) ||
+		prepared_is_ours(parts))
+		return;
+	frame_write(head, CLIENT_PARSE, (uint32_t)len);
+	stream_send(core, server->stream, head, FRAME_HEAD);
+	stream_send(core, server->stream, parts->name, len);
+	pending_push(&server->pending, PENDING_PARSE, PENDING_INJECTED);
+	frame_write(head, CLIENT_CLOSE, (uint32_t)(1 + name));
+	head[FRAME_HEAD] = 'S';
+	stream_send(core, server->stream, head, sizeof head);
+	stream_send(core, server->stream, parts->name, name);
+	pending_push(&server->pending, PENDING_CLOSE, PENDING_INJECTED);
+}
+
+/* The text is new to the client. */
+static bool prepared_parse_statement(struct core *core, struct client *client,
+	const struct prepared_parts *parts, struct statement *statement)
+{
+	struct lease *lease = &client->lease;
+	struct statement *derived = NULL, *sent = statement;
+	struct name *name;
+
+	if (unlikely(client_sql_executes(statement)) &&
+		!client_sql_resolve(core, client, statement, &derived)) {
+		statement_drop(&core->pools->statements, statement);
+		return false;
+	}
+	if (derived)
+		sent = derived;
+	prepared_try_name(core, client, parts);
+	names_own(&lease->names);
+	name = names_add(lease->names, (const char *)parts->name, parts->name_len, statement);
+	lease_note_named(core, lease, name, sent);
+	client_prepared_send_parse(core, client, sent);
+	lease_describe_named(core, lease, name, sent);
+	statement_drop(&core->pools->statements, derived);
+	return true;
+}
+
+static bool prepared_parse_named(struct core *core, struct client *client,
+	const struct client_request *message, const struct prepared_parts *parts, size_t *ret_dealt)
 {
 	struct lease *lease = &client->lease;
 	struct name *name = names_find(lease->names, (const char *)parts->name, parts->name_len);
-	struct statement *statement;
+	struct statement *statement = NULL;
 
+	*ret_dealt = message->frame.bytes;
 	if (unlikely(message->frame.bytes > FRAME_HEAD + message->body_len ||
-		    lease->names->bytes + message->frame.bytes > LIMIT_CLIENT_STATEMENTS_BYTES))
-		return prepared_refuse(core, client, message, REFUSAL_STATEMENT_MEMORY);
+		    lease->names->bytes + message->frame.bytes > LIMIT_CLIENT_STATEMENTS_BYTES)) {
+		(void)prepared_refuse(core, client, message, REFUSAL_STATEMENT_MEMORY);
+		return true;
+	}
 	if (unlikely(!prepared_is_sound(parts))) {
 		/* PostgreSQL says what is wrong with it, and prepares nothing. */
 		lease_note(core, lease, PENDING_PARSE, 0);
-		return 0;
+		*ret_dealt = 0;
+		return true;
 	}
 	if (unlikely(name)) {
-		/* PostgreSQL looks at the text first. */
-		lease_try_parse(core, lease, parts->rest, (size_t)(parts->end - parts->rest));
-		lease_refuse_duplicate(core, lease, name);
-		return message->frame.bytes;
+		client_prepared_send_duplicate(
+			core, client, name, parts->rest, (size_t)(parts->end - parts->rest));
+		return true;
 	}
 	statement = prepared_statement(core, client, parts);
-	if (unlikely(!statement))
-		return prepared_refuse(core, client, message, REFUSAL_STATEMENT_MEMORY);
-	names_own(&lease->names);
-	name = names_add(lease->names, (const char *)parts->name, parts->name_len, statement);
-	lease_note_named(core, lease, name);
-	(void)prepared_send_named(core, client, message, parts, statement);
-	stream_send(core, lease->server->stream, parts->rest, (size_t)(parts->end - parts->rest));
-	lease_describe_named(core, lease, name);
-	return message->frame.bytes;
+	if (likely(statement))
+		return prepared_parse_statement(core, client, parts, statement);
+	(void)prepared_refuse(core, client, message, REFUSAL_STATEMENT_MEMORY);
+	return true;
 }
 
 static enum pending_kind prepared_kind(const struct client_request *message)
@@ -383,6 +405,8 @@ static bool prepared_use(struct core *core, struct client *client,
 	struct lease *lease = &client->lease;
 	struct name *name = names_find(lease->names, (const char *)parts->name, parts->name_len);
 	struct lease_use use = {.name = name, .is_lone = prepared_is_lone(message)};
+	struct statement *derived = NULL;
+	bool is_ready;
 
 	if (unlikely(!name)) {
 		lease_note(core, lease, prepared_kind(message), 0);
@@ -393,14 +417,23 @@ static bool prepared_use(struct core *core, struct client *client,
 		*ret_dealt = message->frame.bytes;
 		return true;
 	}
-	use.statement = prepared_current(core, client, name);
+	use.statement = client_prepared_current(core, client, name);
 	use.shape = name->shape;
 	use.since_ns = name->parsed_ns;
-	if (!lease_prepare(core, lease, &use))
-		return false;
-	lease_note(core, lease, prepared_kind(message), 0);
-	*ret_dealt = prepared_send_named(core, client, message, parts, use.statement);
-	return true;
+	if (unlikely(client_sql_executes(use.statement))) {
+		if (!client_sql_resolve(core, client, use.statement, &derived))
+			return false;
+		use.statement = derived ? derived : use.statement;
+		use.shape = NULL; /* PostgreSQL compares only what it executes */
+		use.name = NULL;
+	}
+	is_ready = lease_prepare(core, lease, &use);
+	if (likely(is_ready)) {
+		lease_note(core, lease, prepared_kind(message), 0);
+		*ret_dealt = prepared_send_named(core, client, message, parts, use.statement);
+	}
+	statement_drop(&core->pools->statements, derived);
+	return is_ready;
 }
 
 static size_t prepared_close(struct core *core, struct client *client,
@@ -416,121 +449,81 @@ static size_t prepared_close(struct core *core, struct client *client,
 	return prepared_send_unknown(core, client, message, parts);
 }
 
-/* Writes the DEALLOCATE that goes to the server, with its NUL. The client's statement becomes one that is there in any case, and is
- * nobody's; so the command's tag, and its error in a failed transaction, are the server's. Returns the bytes written. */
-static size_t prepared_write_deallocate(
-	const struct name *name, const struct sqlname *unknown, char *ret_text)
-{
-	static const char command[] = "DEALLOCATE ";
-	char *at = ret_text + sizeof command - 1;
+/* ---- statements without a name ---- */
 
-	memcpy(ret_text, command, sizeof command - 1);
-	if (!name)
-		*at++ = '"';
-	memcpy(at, statement_name_prefix, STATEMENT_NAME_PREFIX);
-	at += STATEMENT_NAME_PREFIX;
-	for (size_t i = 0; !name && i < unknown->name_len; i++) {
-		if (unknown->name[i] == '"')
-			*at++ = '"';
-		*at++ = unknown->name[i];
-	}
-	if (!name)
-		*at++ = '"';
-	*at++ = '\0';
-	return (size_t)(at - ret_text);
-}
-
-static size_t prepared_deallocate(struct core *core, struct client *client,
-	const struct client_request *message, const struct sqlname *found)
+/* It executes another statement, and goes without a name, whatever is configured. As that one may be another when it is used, it is
+ * then parsed anew. */
+static bool prepared_parse_executing(struct core *core, struct client *client,
+	const struct client_request *message, struct statement *statement, size_t *ret_dealt)
 {
 	struct lease *lease = &client->lease;
 	struct stream *stream = lease->server->stream;
-	struct name *name = names_find(lease->names, found->name, found->name_len);
-	bool is_query = message->frame.type == CLIENT_QUERY;
-	enum pending_kind kind = is_query ? PENDING_QUERY : PENDING_PARSE;
-	char text[32 + 2 * SQLNAME_BYTES];
-	size_t len = prepared_write_deallocate(name, found, text);
+	struct statement *derived;
 	uint8_t head[FRAME_HEAD];
 
-	names_set_unnamed(lease->names, &core->pools->statements, NULL);
-	lease->knows_unnamed = !is_query;
-	if (name) {
-		lease_try_parse(
-			core, lease, "\0\0", 3); /* an empty statement, without parameters */
-		lease_note_closing(core, lease, name, kind);
-	} else {
-		lease_note(core, lease, kind, 0);
+	if (!client_sql_resolve(core, client, statement, &derived)) {
+		statement_drop(&core->pools->statements, statement);
+		return false;
 	}
-	frame_write(head, message->frame.type, (uint32_t)(is_query ? len : 1 + len + 2));
-	stream_send(core, stream, head, sizeof head);
-	if (!is_query)
-		stream_send(core, stream, "", 1);
-	stream_send(core, stream, text, len);
-	if (!is_query)
-		stream_send(core, stream, "\0", 2);
-	return message->frame.bytes;
-}
-
-/* EXECUTE of the client's name becomes that of the server's. */
-static bool prepared_execute(struct core *core, struct client *client,
-	const struct client_request *message, const struct sqlname *found, size_t *ret_dealt)
-{
-	struct lease *lease = &client->lease;
-	struct stream *stream = lease->server->stream;
-	struct name *name = names_find(lease->names, found->name, found->name_len);
-	struct lease_use use = {.name = name};
-	char text[STATEMENT_NAME_BYTES];
-	uint8_t head[FRAME_HEAD];
-
-	*ret_dealt = 0;
-	if (name) {
-		use.statement = prepared_current(core, client, name);
-		use.shape = name->shape;
-		use.since_ns = name->parsed_ns;
-		if (!lease_prepare_query(core, lease, &use))
-			return false;
-	}
-	names_set_unnamed(lease->names, &core->pools->statements, NULL);
-	lease_note(core, lease, PENDING_QUERY, 0);
-	if (!name)
+	lease_note_unnamed(core, lease, statement);
+	lease->knows_unnamed = false;
+	if (!derived)
 		return true;
-	statement_name(use.statement->key, text);
-	frame_write(head, CLIENT_QUERY,
-		(uint32_t)(message->body_len - (found->behind - found->first) + strlen(text)));
+	frame_write(head, CLIENT_PARSE, 1 + derived->len);
 	stream_send(core, stream, head, sizeof head);
-	stream_send(core, stream, message->body, found->first);
-	stream_send(core, stream, text, strlen(text));
-	stream_send(core, stream, message->body + found->behind, message->body_len - found->behind);
+	stream_send(core, stream, "", 1);
+	stream_send(core, stream, derived->body, derived->len);
+	statement_drop(&core->pools->statements, derived);
 	*ret_dealt = message->frame.bytes;
 	return true;
 }
 
-/* ---- statements without a name ---- */
+static bool prepared_use_executing(struct core *core, struct client *client,
+	const struct client_request *message, size_t *ret_dealt)
+{
+	struct lease *lease = &client->lease;
+	struct statement *derived;
+	bool is_ready;
+
+	if (!client_sql_resolve(core, client, lease->names->unnamed, &derived))
+		return false;
+	is_ready = lease_prepare_unnamed(
+		core, lease, derived ? derived : lease->names->unnamed, NULL, false);
+	CHECK(is_ready);
+	lease->knows_unnamed = false;
+	lease_note(core, lease, prepared_kind(message), 0);
+	statement_drop(&core->pools->statements, derived);
+	*ret_dealt = 0;
+	return true;
+}
 
 /* As it is; or, if that is configured, under a name of ours, so that it is parsed only where it is not known. */
-static size_t prepared_parse_unnamed(struct core *core, struct client *client,
-	const struct client_request *message, const struct prepared_parts *parts)
+static bool prepared_parse_unnamed(struct core *core, struct client *client,
+	const struct client_request *message, const struct prepared_parts *parts, size_t *ret_dealt)
 {
 	static const uint8_t close_nothing[] = {
 		CLIENT_CLOSE, 0, 0, 0, 13, 'S', 'p', 'g', 'r', 'i', 'n', 'g', '_', 0};
 	struct lease *lease = &client->lease;
 	struct statement *statement = NULL;
-	struct sqlname name;
 
-	if (prepared_deallocates(client, message, &name))
-		return prepared_deallocate(core, client, message, &name);
+	*ret_dealt = 0;
 	/* One that is too long to be kept lasts as long as the server does. */
 	if (message->frame.bytes == FRAME_HEAD + message->body_len &&
 		message->frame.bytes <= LIMIT_HELD_BYTES && prepared_is_sound(parts))
 		statement = prepared_statement(core, client, parts);
+	if (statement && unlikely(client_sql_executes(statement)))
+		return prepared_parse_executing(core, client, message, statement, ret_dealt);
 	if (!statement || likely(!prepared_is_anonymous(core))) {
 		lease_note_unnamed(core, lease, statement);
-		return 0;
+		return true;
 	}
-	if (!lease_note_anonymous(core, lease, statement))
-		return prepared_send_named(core, client, message, parts, statement);
+	if (!lease_note_anonymous(core, lease, statement)) {
+		*ret_dealt = prepared_send_named(core, client, message, parts, statement);
+		return true;
+	}
 	stream_send(core, lease->server->stream, close_nothing, sizeof close_nothing);
-	return message->frame.bytes;
+	*ret_dealt = message->frame.bytes;
+	return true;
 }
 
 /* The client's own Describe tells it what the statement is, if it does not know yet. */
@@ -549,6 +542,8 @@ static bool prepared_use_unnamed(struct core *core, struct client *client,
 	struct lease *lease = &client->lease;
 	struct names *names = lease->names;
 
+	if (unlikely(client_sql_executes(names->unnamed)))
+		return prepared_use_executing(core, client, message, ret_dealt);
 	if (prepared_is_anonymous(core)) {
 		struct lease_use use = {.statement = names->unnamed,
 			.shape = names->unnamed_shape,
@@ -561,7 +556,9 @@ static bool prepared_use_unnamed(struct core *core, struct client *client,
 		*ret_dealt = prepared_send_named(core, client, message, parts, use.statement);
 		return true;
 	}
-	if (!lease->knows_unnamed && !lease_prepare_unnamed(core, lease, prepared_is_lone(message)))
+	if (!lease->knows_unnamed &&
+		!lease_prepare_unnamed(core, lease, names->unnamed, names->unnamed_shape,
+			prepared_is_lone(message)))
 		return false;
 	prepared_note_use(core, lease, message);
 	*ret_dealt = 0;
@@ -572,24 +569,20 @@ bool client_prepared_send(struct core *core, struct client *client,
 	const struct client_request *message, size_t *ret_dealt)
 {
 	struct prepared_parts parts;
-	struct sqlname name;
 
-	if (message->frame.type == CLIENT_QUERY && prepared_deallocates(client, message, &name)) {
-		*ret_dealt = prepared_deallocate(core, client, message, &name);
-		return true;
-	}
-	if (message->frame.type == CLIENT_QUERY && prepared_executes(client, message, &name))
-		return prepared_execute(core, client, message, &name, ret_dealt);
+	lease_begin(core, &client->lease);
+	if (message->frame.type == CLIENT_QUERY ||
+		(message->frame.type == CLIENT_PARSE && client_sql_takes(core, client, message)))
+		return client_sql_send(core, client, message, ret_dealt);
 	if (unlikely(!prepared_take_apart(message, &parts))) {
 		*ret_dealt = prepared_refuse(core, client, message, REFUSAL_NAME_TOO_LONG);
 		return true;
 	}
 	switch (message->frame.type) {
 	case CLIENT_PARSE:
-		*ret_dealt = parts.name_len > 0
-			? prepared_parse_named(core, client, message, &parts)
-			: prepared_parse_unnamed(core, client, message, &parts);
-		return true;
+		return parts.name_len > 0
+			? prepared_parse_named(core, client, message, &parts, ret_dealt)
+			: prepared_parse_unnamed(core, client, message, &parts, ret_dealt);
 	case CLIENT_BIND:
 	case CLIENT_DESCRIBE:
 		return parts.name_len > 0

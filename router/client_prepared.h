@@ -43,6 +43,16 @@ bool client_prepared_may_follow(const struct lease *lease, const struct client_r
 bool client_prepared_close_here(
 	struct core *core, struct client *client, const struct client_request *message);
 
+/* Siblings in this folder: client_sql.c. */
+/* The statement of that name as it is meant under the present settings. */
+struct statement *client_prepared_current(
+	struct core *core, struct client *client, struct name *name);
+/* Sends a Parse of the statement under the server's name, noted already; and one of a name that the client has, which it notes. */
+void client_prepared_send_parse(
+	struct core *core, struct client *client, const struct statement *statement);
+void client_prepared_send_duplicate(struct core *core, struct client *client,
+	const struct name *name, const uint8_t *text_and_types, size_t len);
+
 /* Whether a message is only decided on when it is whole, although it is long. */
 bool client_prepared_wants_whole(
 	const struct core *core, const struct client *client, const struct client_request *message);

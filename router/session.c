@@ -3,6 +3,8 @@
 
 #include "protocol/frame.h"
 #include "router/client_listen.h"
+#include "router/client_sql.h"
+#include "router/sqlname.h"
 
 #include <string.h>
 
@@ -142,16 +144,27 @@ static enum lease_refusal session_note_text(
 	return traces & TRACE_SEQUENCES ? session_note_sequence(&client->lease) : 0;
 }
 
-/* A statement whose text was kept when it was parsed. */
+static enum lease_refusal session_note_executed(struct core *core, struct client *client,
+	struct statement *statement, const uint8_t *arguments, const uint8_t *end);
+
+/* A statement whose text was kept when it was parsed, and what it is executed with. */
 static enum lease_refusal session_note_statement(struct core *core, struct client *client,
 	struct statement *statement, const uint8_t *bind, size_t bind_len)
 {
 	enum lease_refusal refusal;
 	size_t len = strnlen((const char *)statement->body, statement->len);
+	const uint8_t *behind;
+	struct name *executed;
 
-	if (unlikely(!statement->is_scanned)) {
-		statement->traces = (uint16_t)sqlscan_traces(statement->body, len);
-		statement->is_scanned = true;
+	if (unlikely(client_sql_executes(statement))) {
+		executed = client_sql_executed(
+			client, statement->body, statement->body + len, &behind);
+		refusal = executed && !client_sql_executes(executed->statement)
+			? session_note_executed(
+				  core, client, executed->statement, behind, statement->body + len)
+			: 0;
+		if (unlikely(refusal))
+			return refusal;
 	}
 	if (likely(statement->traces == 0))
 		return 0;
@@ -162,6 +175,37 @@ static enum lease_refusal session_note_statement(struct core *core, struct clien
 	if (statement->traces & TRACE_SETTINGS)
 		session_note_names(client, bind, bind_len); /* one may be among the parameters */
 	return statement->traces & TRACE_SEQUENCES ? session_note_sequence(&client->lease) : 0;
+}
+
+/* The same by SQL: the name of a variable may be computed there, and then is not seen. */
+static enum lease_refusal session_note_executed(struct core *core, struct client *client,
+	struct statement *statement, const uint8_t *arguments, const uint8_t *end)
+{
+	enum lease_refusal refusal = session_note_statement(
+		core, client, statement, arguments, (size_t)(end - arguments));
+
+	if (!refusal && statement->traces & TRACE_SETTINGS &&
+		!sqlname_has_constants(arguments, end))
+		traces_suspect(&client->lease.server->traces, TRACE_UNKNOWN);
+	return refusal;
+}
+
+static enum lease_refusal session_note_query(
+	struct core *core, struct client *client, const uint8_t *text, size_t len, bool is_whole)
+{
+	const uint8_t *end = text + len - 1, *behind;
+	enum lease_refusal refusal;
+	struct name *executed;
+
+	if (!is_whole || len == 0 || memchr(text, '\0', len) != end)
+		return session_note_text(core, client, text, len, is_whole);
+	if (unlikely(client_sql_adopts(core, client, text, end)))
+		return 0; /* it is looked at when it is executed */
+	refusal = session_note_text(core, client, text, len, is_whole);
+	executed = client_sql_executed(client, text, end, &behind);
+	if (likely(!executed) || refusal)
+		return refusal;
+	return session_note_executed(core, client, executed->statement, behind, end);
 }
 
 static enum lease_refusal session_note_bind(
@@ -244,7 +288,7 @@ enum lease_refusal session_note(struct core *core, struct client *client, uint8_
 		traces_suspect(&lease->server->traces, TRACE_SEQUENCES);
 	switch (type) {
 	case CLIENT_QUERY:
-		refusal = session_note_text(core, client, body, len, is_whole);
+		refusal = session_note_query(core, client, body, len, is_whole);
 		break;
 	case CLIENT_PARSE:
 		text = memchr(body, '\0', len);

@@ -237,21 +237,8 @@ static unsigned traces_of_words(const uint8_t *at, const uint8_t *end)
 /* The semicolon that ends the statement, or `end`. */
 static const uint8_t *find_end(const uint8_t *at, const uint8_t *end)
 {
-	while (at < end && *at != ';') {
-		const uint8_t *next = sqlword_skip_comment(at, end);
-
-		if (next != at)
-			at = next;
-		else if (*at == '\'' || *at == '"')
-			at = sqlword_skip_quoted(at, end);
-		else if (*at == '$')
-			at = sqlword_skip_dollars(at, end);
-		else if (sqlword_is_start(*at))
-			while (at < end && sqlword_is_part(*at))
-				at++;
-		else
-			at++;
-	}
+	while (at < end && *at != ';')
+		at = sqlword_skip_token(at, end);
 	return at;
 }
 

@@ -1,9 +1,11 @@
 /* Any text: no other statement hides what the first one leaves, a transaction's beginning can be repeated, and the names found are
- * inside of the text. Reading past the end is what the sanitizer sees. */
+ * inside of the text; another name in the place of a statement's leaves the rest as it was. Reading past the end is what the
+ * sanitizer sees. */
 #include "router/sqlscan.h"
 
 #include "core/check.h"
 #include "pool/traces.h"
+#include "router/sqlname.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,40 @@ static void read_kind(const uint8_t *text, size_t size)
 		memchr(text, '*', size)); /* a comment may hold any word */
 }
 
+/* The text with another name is the same statement of that name. */
+static void read_statement(const uint8_t *text, size_t size)
+{
+	static const char other[] = "\"pgring_\"";
+	struct sqlname found = sqlname_find(text, text + size), again;
+	struct sqlname_prepare prepare, same;
+	size_t tail = size - found.behind, shift;
+	bool is_prepared;
+	uint8_t *renamed;
+
+	if (found.kind == SQLNAME_NONE)
+		return;
+	CHECK(found.first < found.behind && found.behind <= size && found.name_len > 0);
+	(void)sqlname_has_constants(text + found.behind, text + size);
+	is_prepared = found.kind == SQLNAME_PREPARE &&
+		sqlname_read_prepare(text, text + size, &found, &prepare);
+	renamed = malloc(size + sizeof other);
+	CHECK(renamed);
+	memcpy(renamed, text, found.first);
+	memcpy(renamed + found.first, other, sizeof other - 1);
+	memcpy(renamed + found.first + sizeof other - 1, text + found.behind, tail);
+	shift = found.first + sizeof other - 1 - found.behind;
+	again = sqlname_find(renamed, renamed + size + shift);
+	CHECK(again.kind == found.kind && again.first == found.first);
+	CHECK(again.name_len == 7 && again.behind == found.behind + shift);
+	if (is_prepared) {
+		CHECK(prepare.statement > found.behind && prepare.statement < size);
+		CHECK(sqlname_read_prepare(renamed, renamed + size + shift, &again, &same));
+		CHECK(same.statement == prepare.statement + shift);
+		CHECK(same.type_count == prepare.type_count);
+	}
+	free(renamed);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t *text = malloc(size + 1); /* of its own size, so that the sanitizer sees its end */
@@ -51,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	read_names(data, size);
 	read_kind(data, size);
+	read_statement(data, size);
 	free(text);
 	return 0;
 }

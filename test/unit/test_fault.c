@@ -198,6 +198,25 @@ static void absent_fields_have_stand_ins(void **state)
 	assert_null(fields.severity_plain);
 }
 
+static void an_error_is_told_in_other_words(void **state)
+{
+	static const char body[] = "SERROR\0VERROR\0C42P05\0Mold text\0P12\0Xunknown\0Rroutine\0",
+			  moved[] = "SERROR\0VERROR\0C42P05\0Mnew\0P1234567\0Xunknown\0Rroutine\0",
+			  placeless[] = "SERROR\0VERROR\0C42P05\0Mold text\0Xunknown\0Rroutine\0";
+	uint8_t message[sizeof body + 3 + FAULT_REWRITE_MORE];
+	size_t len;
+
+	(void)state;
+	len = fault_rewrite(message, sizeof message, body, sizeof body, "new", 1234567);
+	assert_int_equal(len, 5 + sizeof moved);
+	assert_int_equal(message[0], 'E');
+	assert_int_equal(message[4], 4 + sizeof moved);
+	assert_memory_equal(message + 5, moved, sizeof moved);
+	len = fault_rewrite(message, sizeof message, body, sizeof body, "old text", 0);
+	assert_int_equal(len, 5 + sizeof placeless);
+	assert_memory_equal(message + 5, placeless, sizeof placeless);
+}
+
 static void sqlstates_are_well_formed_and_unique(void **state)
 {
 	const char *name, *code, *meaning, *other_name, *other_code;
@@ -232,6 +251,7 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_bad),
 		cmocka_unit_test(malformed_is_bad),
 		cmocka_unit_test(absent_fields_have_stand_ins),
+		cmocka_unit_test(an_error_is_told_in_other_words),
 		cmocka_unit_test(sqlstates_are_well_formed_and_unique),
 	};
 

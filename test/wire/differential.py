@@ -2,7 +2,8 @@
 steps hostile neighbours use every server of a small pool and change whatever a session can change. What the client gets must be
 the same, message by message.
 """
-from wireclient import (SYNC, bind, close_portal, copy_data, copy_fail, describe_portal, execute, function_call, message, parse, query)
+from wireclient import (SYNC, bind, close_portal, close_statement, copy_data, copy_fail, describe_portal, describe_statement, execute,
+                        function_call, message, parse, query)
 
 COPY_DONE = message(b"c")
 
@@ -85,7 +86,8 @@ for _name, _sql, _show in (
         ("names", "SET NAMES 'LATIN1'", "SHOW client_encoding"), ("xml", "SET XML OPTION DOCUMENT", "SHOW xmloption"),
         ("role", "SET ROLE other", "SELECT current_user, session_user"), ("role_string", "SET ROLE 'other'", "SELECT current_user"),
         ("role_as_variable", "SET role = 'sam'", "SELECT current_user"), ("application", "SET application_name = 'mine'", "SHOW application_name"),
-        ("quotes", "SET application_name = 'it''s \"mine\" \\ so'", "SHOW application_name"), ("umlaut", "SET application_name = E'\\u00e4'", "SHOW application_name"),
+        ("quotes", "SET application_name = 'it''s \"mine\" \\ so'", "SHOW application_name"), ("umlaut", "SET application_name = E'\\u00e4'",
+       "SHOW application_name"),
         ("custom", "SET my.tenant = 'mine'", TENANT), ("custom_quoted", "SET \"my\".\"tenant\" = 'mine'", TENANT),
         ("custom_umlaut", "SET my.tenant = 'f\u00fcnf \u9375'", TENANT), ("custom_long", "SET my.tenant = '%s'" % ("x'' \\" * 1000), TENANT),
         ("characteristics", "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SHOW default_transaction_isolation"),
@@ -246,6 +248,83 @@ script("plain_cursor", "BEGIN", "DECLARE c CURSOR FOR SELECT generate_series(1, 
 script("sql_prepare", "PREPARE s AS SELECT 'mine'", "EXECUTE s", "EXECUTE s", "DEALLOCATE s", "EXECUTE s", "PREPARE s(int) AS SELECT $1", "EXECUTE s(5)",
        "DEALLOCATE ALL", "EXECUTE s(5)")
 script("sql_prepare_in_transaction", "BEGIN", "PREPARE s AS SELECT 'mine'", "ROLLBACK", "EXECUTE s", "DEALLOCATE s", "EXECUTE s")
+script("sql_prepare_same_name", "PREPARE s AS SELECT 'mine'", "PREPARE s AS SELECT 'other'", "PREPARE S AS SELEC", "PREPARE s AS SELECT nobody", "PREPARE s",
+       "PREPARE s AS",
+       "PREPARE s (int) AS SELECT $1", "PREPARE s (no_such_type) AS SELECT $1", "EXECUTE s", parse("SELECT 'parsed'", "s") + SYNC, "EXECUTE s",
+       "BEGIN", "PREPARE s AS SELECT 2", "SELECT 1", "ROLLBACK", "EXECUTE s", "DEALLOCATE s", "PREPARE s AS SELECT 'again'", "EXECUTE s")
+script("sql_prepare_of_a_parsed_name", parse("SELECT 'parsed'", "s") + SYNC, "PREPARE s AS SELECT 'x'", "PREPARE s AS SELECT nobody",
+       "/* \u00e4 */ PREPARE \"s\"(int) AS SELECT $1 + nobody",
+       "PREPARE\"s\"AS SELECT 1", "PREPARE s AS TABLE", "PREPARE s (no_such_type) AS SELECT 1", "PREPARE s AS SELECT 1; SELECT 2",
+       "PREPARE s AS DROP TABLE x", "BEGIN",
+       "PREPARE s AS SELECT 1", "PREPARE s AS SELECT 1", "ROLLBACK", "EXECUTE s", parse("SELECT 2", "s") + SYNC, parse("SELECT nobody", "s") + SYNC,
+       "DEALLOCATE s",
+       "PREPARE s AS SELECT 'prepared'", "EXECUTE s", bind(name="s") + execute() + SYNC)
+script("sql_prepare_in_a_failed_transaction", "BEGIN", "SELECT 1/0", "PREPARE s AS SELECT 1", "PREPARE s AS SELEC", "EXECUTE s", "ROLLBACK", "EXECUTE s",
+       "PREPARE s AS SELECT 2", "BEGIN",
+       "SELECT 1/0", "PREPARE s AS SELECT 1", "PREPARE s AS SELEC", "EXECUTE s", "DEALLOCATE s", "ROLLBACK", "EXECUTE s")
+script("sql_prepare_that_fails", "PREPARE s AS SELECT nobody", "EXECUTE s", "  PREPARE s (int, text) AS  SELECT $1, $2, nobody",
+       "PREPARE \"f\u00fcnf\" AS SELECT nobody",
+       "PREPARE s AS SELECT '\u00e4', nobody", "PREPARE s AS SELECT", "PREPARE s AS SELECT 1 +;", "PREPARE s AS SELECT $1", "PREPARE s (int) AS SELECT $2",
+       "PREPARE s (int AS SELECT 1",
+       "PREPARE s () AS SELECT 1", "PREPARE s AS INSERT INTO written VALUES ('x')", "PREPARE s AS (SELECT 1", "PREPARE \"\" AS SELECT 1",
+       "PREPARE s AS SELECT 1", "EXECUTE s")
+script("sql_execute_that_fails", "PREPARE s(int) AS SELECT 1/$1", "EXECUTE s(nobody)", "EXECUTE s('x')", "EXPLAIN (nonsense) EXECUTE s(1)",
+       "EXPLAIN (costs off) EXECUTE s(nobody)",
+       "EXECUTE s(1) + 1", "EXECUTE s", "EXECUTE s(1, 2)", "EXECUTE s(0)", "EXECUTE \"s\"(nobody)", "/* \u00e4\u9375 */ EXECUTE s(nobody)",
+       "EXECUTE s(2); SELECT nobody", "EXECUTE s(1)",
+       "EXECUTE\"s\"(3)", "SET client_encoding = 'LATIN1'", "/* \u00e4 */ SELECT nobody", "EXECUTE s(nobody)")
+script("sql_prepare_same_text", "PREPARE a(int) AS SELECT $1", "PREPARE b(int) AS SELECT $1", "EXECUTE b", "EXECUTE a", "DEALLOCATE a", "EXECUTE b(1)",
+       "EXECUTE a(1)")
+script("sql_prepare_and_explain", "PREPARE s(int) AS SELECT $1 AS a", "EXPLAIN (COSTS OFF) EXECUTE s(1)",
+       "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) EXECUTE s(2)",
+       "EXPLAIN VERBOSE EXECUTE s(3)", "EXPLAIN EXECUTE t", "DEALLOCATE s", "EXPLAIN EXECUTE s(1)")
+script("sql_prepare_and_create_table", "PREPARE s(int) AS SELECT $1 AS a", "CREATE TEMP TABLE t AS EXECUTE s(2)", "TABLE t",
+       "CREATE TEMPORARY TABLE IF NOT EXISTS \"as execute\" (b) AS EXECUTE s(7) WITH DATA",
+       "SELECT b FROM \"as execute\"", "DROP TABLE t, \"as execute\"", "EXECUTE s(1)")
+script("sql_prepare_into", "PREPARE s AS SELECT 1 AS a INTO TEMP t", "EXECUTE s", "TABLE t",
+       "PREPARE t AS WITH w AS (INSERT INTO written VALUES (5) RETURNING *) SELECT * FROM w",
+       "EXECUTE t", "DEALLOCATE ALL", "SELECT count(*) FROM written")
+script("sql_prepare_writes", "PREPARE s(int) AS INSERT INTO written VALUES ($1)", "EXECUTE s(1)", "PREPARE u AS UPDATE written SET a = a + 1 RETURNING a",
+       "EXECUTE u", "EXECUTE u",
+       "PREPARE d AS DELETE FROM written", "BEGIN", "EXECUTE d", "ROLLBACK", "EXECUTE d", "EXECUTE s(7)", "PREPARE v AS VALUES (1, 'a'), (2, 'b')",
+       "EXECUTE v", "PREPARE t AS TABLE written",
+       "EXECUTE t", "PREPARE p AS (SELECT 1) UNION (SELECT 2) ORDER BY 1;", "EXECUTE p", "PREPARE w AS WITH a AS (SELECT 3) TABLE a", "EXECUTE w")
+script("sql_prepare_in_strings", "PREPARE s AS SELECT 1; EXECUTE s", "EXECUTE s", "SELECT 1; PREPARE t AS SELECT 2", "EXECUTE t", "DEALLOCATE ALL",
+       "PREPARE s AS SELECT ';'", "EXECUTE s",
+       "PREPARE u AS SELECT E'\\';' -- '", "EXECUTE u", "PREPARE v AS SELECT 'x';;-- end", "EXECUTE v", "EXECUTE v; SELECT 2")
+script("sql_prepare_and_parse", "PREPARE s(int) AS SELECT $1 + 1 AS a", bind(["5"], name="s") + describe_portal() + execute() + SYNC, parse("SELECT 2", "s")
+       + SYNC,
+       close_statement("s") + SYNC, "EXECUTE s(1)", "PREPARE s AS SELECT 'new'", describe_statement("s") + SYNC, bind(name="s") + execute() + SYNC)
+script("sql_prepare_in_pipelines", query("PREPARE s AS SELECT 1") + query("EXECUTE s") + query("PREPARE s AS SELECT 2") + query("DEALLOCATE s")
+       + query("PREPARE s AS SELECT 3") + query("EXECUTE s"),
+       query("BEGIN") + query("PREPARE t AS SELECT 4") + query("EXECUTE t") + query("SELECT 1/0") + query("PREPARE u AS SELECT 1") + query("ROLLBACK")
+       + query("EXECUTE t") + query("EXECUTE u"),
+       parse("SELECT 5") + bind() + execute() + query("PREPARE v AS SELECT 6"), "EXECUTE v", parse("SELECT 1/0") + bind() + execute()
+       + query("PREPARE w AS SELECT 7") + SYNC, "EXECUTE w")
+script("sql_prepare_and_discard", "PREPARE s AS SELECT 1", "DISCARD PLANS", "EXECUTE s", "DISCARD TEMP", "EXECUTE s", "DISCARD ALL", "EXECUTE s",
+       "PREPARE s AS SELECT 2", "DEALLOCATE PREPARE s",
+       "DEALLOCATE s", "PREPARE s AS SELECT 3", "EXECUTE s", "DEALLOCATE ALL", "EXECUTE s")
+script("sql_prepare_of_long_and_strange_names", "PREPARE %s AS SELECT 1" % ("n" * 70), "EXECUTE %s" % ("n" * 63), "PREPARE \"S \"\"t\" AS SELECT 2",
+       "EXECUTE \"S \"\"t\"", "EXECUTE s",
+       "PREPARE transaction AS SELECT 3", "EXECUTE transaction", "PREPARE select AS SELECT 4", "PREPARE pgring_x AS SELECT 5", "EXECUTE pgring_x")
+script("sql_execute_leaves", "PREPARE s AS SELECT pg_advisory_lock($1)", "EXECUTE s(5)", LOCKS, LOCKS, "SELECT pg_advisory_unlock(5)", LOCKS,
+       "PREPARE c(text) AS SELECT set_config($1, 'mine', false)",
+       "EXECUTE c('my.tenant')", TENANT, "RESET my.tenant", "EXECUTE c('my.' || 'tenant')", TENANT, "SHOW timezone", TENANT)
+script("sql_execute_of_a_parsed_one_leaves", parse("SELECT pg_advisory_lock($1)", "s") + SYNC, "EXECUTE s(5)", LOCKS, LOCKS, "SELECT pg_advisory_unlock(5)",
+       LOCKS,
+       parse("SELECT set_config('work_mem', $1, false)", "c") + SYNC, "EXECUTE c('7MB')", "SHOW work_mem", "SHOW work_mem")
+script("sql_execute_extended", "PREPARE s(int) AS SELECT $1 + 1 AS a", ext("EXECUTE s(4)"), parse("EXECUTE s(5)", "n") + describe_statement("n") + SYNC,
+       bind(name="n") + describe_portal() + execute() + SYNC,
+       bind(name="n") + execute() + SYNC, ext("EXPLAIN (COSTS OFF) EXECUTE s(1)"), "DEALLOCATE s", bind(name="n") + execute() + SYNC, ext("EXECUTE s(1)"),
+       "PREPARE s(int) AS SELECT 'other'::text, 2",
+       bind(name="n") + describe_portal() + execute() + SYNC)
+script("sql_execute_extended_of_a_parsed_one", parse("SELECT $1::int + 1 AS a", "s") + parse("EXECUTE s(7)", "n") + bind(name="n") + execute() + SYNC,
+       ext("EXECUTE s(4)"), parse("EXECUTE s(5)") + SYNC,
+       bind() + describe_portal() + execute() + SYNC, describe_statement() + SYNC, bind() + execute() + SYNC, "BEGIN", bind(name="n") + execute() + SYNC,
+       ext("EXECUTE s(0)"), "COMMIT",
+       close_statement("s") + bind(name="n") + execute() + SYNC, bind(name="n") + execute() + SYNC)
+script("sql_execute_extended_leaves", parse("SELECT pg_advisory_lock($1)", "s") + SYNC, ext("EXECUTE s(5)"), LOCKS, LOCKS, "SELECT pg_advisory_unlock(5)",
+       LOCKS)
 script("listening_channels", "LISTEN a", "SELECT * FROM pg_listening_channels()", "SELECT * FROM pg_listening_channels()", "UNLISTEN *",
        "SELECT * FROM pg_listening_channels()")
 script("currval_in_the_transaction", "BEGIN", "SELECT nextval('public.counter') > 0", "SELECT currval('public.counter') > 0, lastval() > 0", "COMMIT")

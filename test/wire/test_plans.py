@@ -27,7 +27,7 @@ def readable(kind, body):
     """What a client makes of a message; without what is the server's own affair."""
     if kind == b"E":
         fields = wireclient.error_fields(body)
-        return "E", fields["C"], fields["M"], fields.get("R") if fields["C"] == "0A000" else None
+        return "E", fields["C"], fields["M"], fields.get("P"), fields.get("R") if fields["C"] == "0A000" else None
     if kind == b"T":
         fields, at = [], 2
         for _ in range(int.from_bytes(body[:2], "big")):
@@ -362,7 +362,7 @@ def test_sql_executes_what_cannot_be_parsed_any_more(pooler, postgres):
         postgres.sql("ALTER TABLE changing RENAME TO changed")
         for name in "sisi":
             heard = place.led_to(1, "a", ask(query("EXECUTE %s" % name)))
-            assert heard == [("E", "26000", 'prepared statement "%s" does not exist' % name, None), ("Z", b"I")]
+            assert heard == [("E", "26000", 'prepared statement "%s" does not exist' % name, None, None), ("Z", b"I")]
         postgres.sql("ALTER TABLE changed RENAME TO changing")
         assert [m[0] for m in place.led_to(1, "a", ask(query("EXECUTE s")))] == ["T", "D", "D", "C", "Z"]
         assert [m[0] for m in place.led_to(1, "a", ask(query("EXECUTE i")))] == ["C", "Z"]

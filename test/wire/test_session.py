@@ -50,22 +50,26 @@ class Neighbours:
 
 @pytest.fixture(scope="module")
 def shared(postgres, fixture):
-    """A pool of two, and its neighbours; a new one after a failure."""
+    """A pool of two, and its neighbours, for each mode of prepared statements; a new one after a failure."""
     state = {}
 
-    def get(fresh):
-        if fresh and "pooler" in state:
-            state["neighbours"].finish()
-            state.pop("pooler").finish()
-        if "pooler" not in state:
-            state["pooler"] = harness.POOLERS[harness.TARGET](postgres, general={"default_pool_size": 2, "checkout_timeout": 5000}).start()
-            state["neighbours"] = Neighbours(lambda: connect(state["pooler"].address))
-        return state["pooler"], state["neighbours"]
+    def end(mode):
+        one, neighbours = state.pop(mode)
+        neighbours.finish()
+        one.finish()
+
+    def get(mode, fresh):
+        if fresh and mode in state:
+            end(mode)
+        if mode not in state:
+            general = {"default_pool_size": 2, "checkout_timeout": 5000, "prepared_statements": mode}
+            one = harness.POOLERS[harness.TARGET](postgres, general=general).start()
+            state[mode] = one, Neighbours(lambda: connect(one.address))
+        return state[mode]
 
     yield get
-    if "pooler" in state:
-        state["neighbours"].finish()
-        state["pooler"].finish()
+    for mode in list(state):
+        end(mode)
 
 
 def connect(address, parameters=()):
@@ -118,13 +122,27 @@ def written(script, answers, known):
     return lines
 
 
+BY_SQL = [name for name, script in SCRIPTS.items() if any(b"PREPARE" in step or b"EXECUTE" in step for step in script.steps)]
+assert len(BY_SQL) > 20
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_script(postgres, fixture, shared, name):
+    same_as_directly(postgres, fixture, shared, name, "extended")
+
+
+@pytest.mark.parametrize("name", BY_SQL)
+def test_script_in_full(postgres, fixture, shared, name):
+    """What SQL prepares is not left to its server."""
+    same_as_directly(postgres, fixture, shared, name, "full")
+
+
+def same_as_directly(postgres, fixture, shared, name, mode):
     script = SCRIPTS[name]
     postgres.sql(differential.BEFORE_EACH)
     direct = written(script, play(script, postgres.address), fixture)
     postgres.sql(differential.BEFORE_EACH)
-    pooler, neighbours = shared(False)
+    pooler, neighbours = shared(mode, False)
     try:
         through = written(script, play(script, pooler.address, neighbours), fixture)
         difference = "\n".join(difflib.unified_diff(direct, through, "PostgreSQL", harness.TARGET, lineterm="", n=4))
@@ -132,7 +150,7 @@ def test_script(postgres, fixture, shared, name):
         difference = repr(problem)
     if not difference:
         return
-    shared(True)
+    shared(mode, True)
     if script.differs:
         pytest.xfail(script.differs)
     raise AssertionError("%s is not the same:\n%s" % (name, difference))
