@@ -256,7 +256,7 @@ static void answers_command_complete(
 {
 	struct pending *pending = &server->pending;
 
-	if (!(pending_head(pending).flags & PENDING_HIDDEN))
+	if (!(pending_head(pending).flags & (PENDING_HIDDEN | PENDING_INJECTED)))
 		answers_tag(core, server, (const char *)at + FRAME_HEAD, len - FRAME_HEAD);
 	pending_copied(pending);
 	if (pending_head_kind(pending) == PENDING_EXECUTE)

@@ -34,8 +34,8 @@ static void lease_settle(struct core *core, struct lease *lease)
 		traces_ask(core, server);
 		return;
 	}
-	if (!(traces->held & TRACE_LISTEN))
-		return;
+	if (!(traces->held & TRACE_LISTEN) || traces->unanswered & TRACE_LISTEN)
+		return; /* nobody knows to what */
 	if (subscriber->count == 0) {
 		subscriber_free(core, lease);
 	} else {
@@ -268,7 +268,7 @@ void lease_answered(struct core *core, struct lease *lease, char status)
 	}
 	if (unlikely(lease->subscriber)) {
 		if (status == 'I')
-			subscriber_transaction_ended(lease->subscriber);
+			subscriber_transaction_ended(core, lease->subscriber);
 		core_defer(core, &lease->task);
 	}
 	if (unlikely(server->traces.suspected | server->traces.held) && !kept) {
@@ -432,8 +432,9 @@ void lease_watch(struct core *core, struct lease *lease)
 void lease_refuse(
 	struct core *core, struct lease *lease, enum pending_kind kind, enum lease_refusal refusal)
 {
+	bool has_ready = kind == PENDING_QUERY || kind == PENDING_FUNCTION;
+
 	lease_begin(core, lease);
-	lease_send_failing(core, lease->server,
-		kind == PENDING_QUERY ? PENDING_QUERY : PENDING_PARSE,
+	lease_send_failing(core, lease->server, has_ready ? PENDING_QUERY : PENDING_PARSE,
 		PENDING_REFUSED | (unsigned)refusal << PENDING_REASON_SHIFT);
 }

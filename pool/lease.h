@@ -61,7 +61,7 @@ enum lease_refusal {
 	REFUSAL_NAME_TOO_LONG,       /* of a statement or a portal */
 	REFUSAL_SEQUENCE,            /* lastval or currval on a server that others used */
 	REFUSAL_CANCELLED,           /* the client had it cancelled before it was sent */
-	REFUSAL_LISTEN, /* LISTEN or UNLISTEN in the middle of a batch, by a client that listens */
+	REFUSAL_LISTEN,     /* LISTEN or UNLISTEN while it is not known what came of one before */
 	REFUSAL_STALE_PLAN, /* the statement's result is another than the client was told */
 };
 

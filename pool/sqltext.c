@@ -66,6 +66,13 @@ void sqltext_add_identifier(struct sqltext *text, const char *name)
 	sqltext_add(text, "\"");
 }
 
+void sqltext_add_quoted(struct sqltext *text, struct sqltext *other)
+{
+	sqltext_add_bytes(other, "", 1);
+	sqltext_add_literal(text, other->bytes);
+	sqltext_forget(other);
+}
+
 void sqltext_forget(struct sqltext *text)
 {
 	if (text->bytes != text->few)

@@ -18,6 +18,8 @@ void sqltext_add(struct sqltext *text, const char *string);
 /* A literal that means the same whatever standard_conforming_strings and client_encoding are. */
 void sqltext_add_literal(struct sqltext *text, const char *value);
 void sqltext_add_identifier(struct sqltext *text, const char *name);
+/* The other text as a literal. Frees that. */
+void sqltext_add_quoted(struct sqltext *text, struct sqltext *other);
 /* Frees it without sending it. */
 void sqltext_forget(struct sqltext *text);
 /* Appends it as a Query message, and frees it. */

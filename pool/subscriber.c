@@ -7,7 +7,9 @@
 #include "pool/pool.h"
 #include "pool/sqltext.h"
 #include "protocol/frame.h"
+#include "protocol/writer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -18,6 +20,8 @@ struct subscription {
 	struct channel *channel;
 	bool is_found;
 };
+
+static void subscriber_passed(struct core *core, struct subscriber *subscriber);
 
 /* ---- channels ---- */
 
@@ -108,11 +112,52 @@ static bool subscriber_match(struct subscriber *subscriber, const char *name)
 	return false;
 }
 
-void subscriber_found(struct core *core, struct lease *lease, char *const *names, unsigned count)
+static void subscriber_drop_held(struct core *core, struct subscriber *subscriber)
+{
+	chain_clear(core, &subscriber->held);
+	subscriber->held_count = 0;
+}
+
+/* It stays where it is. */
+static void subscriber_give_up(struct core *core, struct subscriber *subscriber)
+{
+	subscriber->is_moving = false;
+	subscriber_drop_held(core, subscriber);
+}
+
+static void subscriber_name_turn(
+	struct core *core, const struct subscriber *subscriber, char name[TRACES_RESTORED])
+{
+	snprintf(name, TRACES_RESTORED, "%x.%x.%x.%x", core->index, slab_index(subscriber),
+		slab_generation(subscriber), subscriber->turn);
+}
+
+/* Whether what prepared the server was rolled back. If not, all that the server has told since is behind the marker. */
+static void subscriber_resolve(
+	struct core *core, struct subscriber *subscriber, const char *restored)
+{
+	char own[TRACES_RESTORED];
+
+	subscriber_name_turn(core, subscriber, own);
+	subscriber->in_doubt = false;
+	if (strcmp(own, restored) == 0) {
+		subscriber->server_passed = true;
+		subscriber_passed(core, subscriber);
+	} else {
+		subscriber_give_up(core, subscriber);
+	}
+}
+
+void subscriber_found(struct core *core, struct lease *lease, const struct traces *traces)
 {
 	struct subscriber *subscriber = lease->subscriber;
-	bool is_truth = !subscriber || subscriber->server_listens;
+	char *const *names = traces->channels;
+	unsigned count = traces->channel_count;
+	bool is_truth;
 
+	if (subscriber && subscriber->in_doubt)
+		subscriber_resolve(core, subscriber, traces->restored);
+	is_truth = !subscriber || subscriber->server_listens;
 	if (!subscriber && (count == 0 || !(subscriber = subscriber_new(core, lease))))
 		return;
 	list_each(each, &subscriber->subscriptions)
@@ -148,6 +193,21 @@ static void subscriber_add_marker(
 	sqltext_add_literal(text, payload);
 	subscriber->is_moving = true;
 	subscriber->server_passed = subscriber->herald_passed = false;
+	subscriber->is_silenced = subscriber->in_doubt = false;
+}
+
+/* What has been prepared in a transaction shows in a variable whether it was rolled back. */
+static void subscriber_add_turn(struct core *core, const struct subscriber *subscriber,
+	struct sqltext *text, const char *verb)
+{
+	char name[TRACES_RESTORED];
+
+	subscriber_name_turn(core, subscriber, name);
+	sqltext_add(text, ";");
+	sqltext_add(text, verb);
+	sqltext_add(text, " pg_catalog.set_config('" SUBSCRIBER_RESTORED "', '");
+	sqltext_add(text, name);
+	sqltext_add(text, "', false)");
 }
 
 static void subscriber_send(struct core *core, struct lease *lease, struct sqltext *text)
@@ -160,21 +220,76 @@ static void subscriber_send(struct core *core, struct lease *lease, struct sqlte
 	lease->knows_unnamed = false;
 }
 
-bool subscriber_may_restore(const struct lease *lease)
-{
-	const struct pending *pending = &lease->server->pending;
+/* The name of the block below, and of its portal: no client's, so that the client's own stay as they are. */
+static const char block_name[] = "pgring_listen";
 
-	return pending_readies(pending) == 0 && !pending->is_open && !pending->copying &&
-		!pending->skipping && !lease->is_mid_request;
+static void block_close(struct writer *writer, struct pending *pending, char what)
+{
+	writer_begin(writer, CLIENT_CLOSE);
+	writer_u8(writer, (uint8_t)what);
+	writer_string(writer, block_name);
+	writer_finish(writer);
+	pending_push(pending, PENDING_CLOSE, PENDING_INJECTED);
+}
+
+static void block_execute(struct writer *writer, struct pending *pending)
+{
+	writer_begin(writer, CLIENT_BIND);
+	writer_string(writer, block_name);
+	writer_string(writer, block_name);
+	for (int i = 0; i < 3; i++) /* no formats, parameters, formats of the result */
+		writer_u16(writer, 0);
+	writer_finish(writer);
+	pending_push(pending, PENDING_BIND, PENDING_INJECTED);
+	writer_begin(writer, CLIENT_EXECUTE);
+	writer_string(writer, block_name);
+	writer_u32(writer, 0);
+	writer_finish(writer);
+	pending_push(pending, PENDING_EXECUTE, PENDING_INJECTED);
+}
+
+/* Sends it as one statement of the batch that is open: a Query would commit what stands before it. The client hears of it only if
+ * it fails. It is closed before, too: one that failed is still there. */
+static void subscriber_send_block(struct core *core, struct server *server, struct sqltext *text)
+{
+	static const uint8_t no_types[] = {'\0', 0, 0};
+	uint8_t head[FRAME_HEAD], around[128];
+	struct writer writer;
+	struct sqltext block;
+
+	sqltext_add(text, ";END");
+	sqltext_init(&block);
+	sqltext_add(&block, "DO ");
+	sqltext_add_quoted(&block, text);
+	writer_init(&writer, around, sizeof around);
+	block_close(&writer, &server->pending, 'S');
+	stream_send(core, server->stream, around, writer_len(&writer));
+	frame_write(
+		head, CLIENT_PARSE, (uint32_t)(sizeof block_name + block.len + sizeof no_types));
+	stream_send(core, server->stream, head, sizeof head);
+	stream_send(core, server->stream, block_name, sizeof block_name);
+	stream_send(core, server->stream, block.bytes, block.len);
+	stream_send(core, server->stream, no_types, sizeof no_types);
+	pending_push(&server->pending, PENDING_PARSE, PENDING_INJECTED);
+	writer_init(&writer, around, sizeof around);
+	block_execute(&writer, &server->pending);
+	block_close(&writer, &server->pending, 'P');
+	block_close(&writer, &server->pending, 'S');
+	stream_send(core, server->stream, around, writer_len(&writer));
+	sqltext_forget(&block);
 }
 
 void subscriber_restore(struct core *core, struct lease *lease)
 {
 	struct subscriber *subscriber = lease->subscriber;
+	struct server *server = lease->server;
+	bool in_batch = server->pending.is_open;
 	struct sqltext text;
 
-	CHECK(subscriber_must_restore(subscriber));
+	CHECK(subscriber_must_restore(subscriber) && pending_readies(&server->pending) == 0);
+	lease_begin(core, lease);
 	sqltext_init(&text);
+	sqltext_add(&text, in_batch ? "BEGIN " : "");
 	list_each(link, &subscriber->subscriptions) {
 		sqltext_add(&text, "LISTEN ");
 		sqltext_add_identifier(&text,
@@ -183,10 +298,16 @@ void subscriber_restore(struct core *core, struct lease *lease)
 	}
 	subscriber_add_marker(core, subscriber, &text);
 	subscriber->herald_passed = subscriber->unheard > 0; /* it hears nothing at present */
-	traces_suspect(&lease->server->traces, TRACE_LISTEN);
+	traces_suspect(&server->traces, TRACE_LISTEN);
+	if (in_batch || server->status != 'I')
+		subscriber_add_turn(core, subscriber, &text, in_batch ? "PERFORM" : "SELECT");
+	if (in_batch) {
+		subscriber_send_block(core, server, &text);
+		return;
+	}
 	subscriber_send(core, lease, &text);
-	if (lease->server->status == 'I') /* else it would be taken back before it is heard */
-		server_query_hidden(core, lease->server, "UNLISTEN " MARKER_CHANNEL, HIDDEN_NEEDED);
+	if (server->status == 'I') /* else it would be taken back before it is heard */
+		server_query_hidden(core, server, "UNLISTEN " MARKER_CHANNEL, HIDDEN_NEEDED);
 }
 
 /* What a client hears is in the database's encoding, unless its own server tells it. */
@@ -242,11 +363,15 @@ void subscriber_strand(struct lease *lease)
 		lease->subscriber->source = SUBSCRIBER_AT_HERALD;
 }
 
-void subscriber_transaction_ended(struct subscriber *subscriber)
+void subscriber_transaction_ended(struct core *core, struct subscriber *subscriber)
 {
-	if (subscriber->is_moving && subscriber->source == SUBSCRIBER_AT_HERALD &&
-		!subscriber->server_passed)
-		subscriber->is_moving = false;
+	if (!subscriber->is_moving || subscriber->source == SUBSCRIBER_AT_SERVER ||
+		subscriber->server_passed)
+		return;
+	if (subscriber->is_silenced)
+		subscriber->in_doubt = true;
+	else
+		subscriber_give_up(core, subscriber);
 }
 
 /* ---- hearing ---- */
@@ -286,6 +411,9 @@ bool subscriber_hears(struct core *core, struct lease *lease, const uint8_t *mes
 			marker.slot == slab_index(subscriber) &&
 			marker.generation == slab_generation(subscriber) &&
 			marker.turn == subscriber->turn) {
+			if (subscriber->source == SUBSCRIBER_AT_HERALD)
+				subscriber_drop_held(
+					core, subscriber); /* it came before the marker */
 			subscriber->server_passed = true;
 			subscriber_passed(core, subscriber);
 		}
@@ -298,7 +426,7 @@ bool subscriber_hears(struct core *core, struct lease *lease, const uint8_t *mes
 		return !((traces->held | traces->suspected | traces->asked) & TRACE_LISTEN);
 	}
 	if (subscriber->source == SUBSCRIBER_AT_HERALD) {
-		if (subscriber->is_moving && subscriber->server_passed)
+		if (subscriber->is_moving)
 			subscriber_keep(core, subscriber, &subscriber->held, message, len);
 		return true;
 	}
@@ -406,9 +534,7 @@ static void subscriber_told_lost(struct core *core, struct pool *pool)
 		if (!subscriber->is_moving)
 			continue;
 		if (subscriber->source == SUBSCRIBER_AT_SERVER && !subscriber->server_passed) {
-			subscriber->is_moving = false; /* it stays with its server */
-			chain_clear(core, &subscriber->held);
-			subscriber->held_count = 0;
+			subscriber_give_up(core, subscriber); /* it stays with its server */
 			subscriber_news(core, subscriber);
 		} else {
 			subscriber->herald_passed = true;

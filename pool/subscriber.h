@@ -3,7 +3,8 @@
  * LISTEN and UNLISTEN are PostgreSQL's: the client's server runs them, and is asked after the transaction which channels it
  * listens to (traces.h). Until the pool's herald listens to all of them, the client keeps that server and hears it; then a marker
  * (marker.h) moves the client to the herald and the server is given back. Before a statement that may change what is listened to,
- * the client moves back: a server listens to all that it listens to, and is the truth again.
+ * the client moves back: a server listens to all that it listens to, and is the truth again. In the middle of a batch of the
+ * extended protocol that is one more statement of the batch, and succeeds or fails with it.
  *
  *   SERVER --marker heard by server and herald--> HERALD --likewise--> SERVER
  *
@@ -20,6 +21,10 @@
 struct lease;
 struct pool;
 struct tiding;
+struct traces;
+
+/* A variable of the session's: the subscriber_restore that has taken place in it. */
+#define SUBSCRIBER_RESTORED "pgring.restored"
 
 enum subscriber_source { SUBSCRIBER_AT_SERVER, SUBSCRIBER_AT_HERALD };
 
@@ -34,24 +39,33 @@ struct subscriber {
 	bool server_passed;  /* moving: it has come to the marker */
 	bool herald_passed;  /* ... likewise */
 	bool server_listens; /* the client's server has all that the client listens to */
-	bool is_overrun;     /* more waits for the client than may: it hears no more */
-	struct chain ready;  /* notifications for the client, once it may get them */
-	struct chain held;   /* moving: those that come behind them */
+	bool is_silenced; /* moving back: the server may not listen to the marker any more when it comes */
+	bool in_doubt; /* ... its transaction is over, and the server has to be asked what came of it */
+	bool is_overrun;    /* more waits for the client than may: it hears no more */
+	struct chain ready; /* notifications for the client, once it may get them */
+	struct chain held;  /* moving: those that come behind them */
 	unsigned ready_count, held_count;
 };
 
-/* The client's server was asked, and listens to these channels. Called for each lease that was asked. */
-void subscriber_found(struct core *core, struct lease *lease, char *const *names, unsigned count);
-/* The client's next request may listen or unlisten. Whether the server can be prepared for it now: in the middle of a batch it
- * cannot. And prepares it. */
-bool subscriber_may_restore(const struct lease *lease);
+/* The client's server was asked, and listens to traces->channels. Called for each lease that was asked. */
+void subscriber_found(struct core *core, struct lease *lease, const struct traces *traces);
+/* The client's next request may listen or unlisten: prepares the server for that. What was sent before has been appended to the
+ * server's stream, and the server owes the client no ReadyForQuery: else nobody knows in what state it will come to it. In the
+ * middle of a batch it becomes a part of that, and fails with it. */
 void subscriber_restore(struct core *core, struct lease *lease);
 static inline bool subscriber_must_restore(const struct subscriber *subscriber)
 {
 	return subscriber->source == SUBSCRIBER_AT_HERALD && !subscriber->is_moving;
 }
-/* A transaction has ended: a preparation that was rolled back did not take place. */
-void subscriber_transaction_ended(struct subscriber *subscriber);
+/* It is prepared already. Before that is answered it may still turn out to be in vain. */
+static inline bool subscriber_is_restored(const struct subscriber *subscriber)
+{
+	return subscriber->source == SUBSCRIBER_AT_SERVER ||
+		(subscriber->is_moving && subscriber->server_passed);
+}
+/* A transaction has ended: a preparation that was rolled back did not take place. If the server has not heard the marker, that was
+ * so; unless it was silenced, and is asked. */
+void subscriber_transaction_ended(struct core *core, struct subscriber *subscriber);
 /* A NotificationResponse of the client's server. Returns whether the client does not get it from there. */
 bool subscriber_hears(struct core *core, struct lease *lease, const uint8_t *message, size_t len);
 /* Whether the client must wait, because it leaves its server. */

@@ -9,6 +9,7 @@
 #include "pool/subscriber.h"
 #include "protocol/frame.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -124,13 +125,17 @@ static void traces_add_settings(struct sqltext *text, const struct server *serve
 		traces_add_custom(text, server);
 }
 
-static void traces_add_channels(struct sqltext *text)
+static void traces_add_channels(struct sqltext *text, const struct subscriber *subscriber)
 {
 	sqltext_add(text, " UNION ALL SELECT 'l', 'c', ");
 	traces_add_value(text, "n");
 	sqltext_add(text,
 		" FROM pg_catalog.pg_listening_channels() n "
 		"WHERE n OPERATOR(pg_catalog.<>) '" MARKER_CHANNEL "'");
+	if (subscriber && subscriber->in_doubt)
+		sqltext_add(text,
+			" UNION ALL SELECT 'r', 'c', "
+			"pg_catalog.current_setting('" SUBSCRIBER_RESTORED "', true)");
 }
 
 void traces_ask(struct core *core, struct server *server)
@@ -143,6 +148,7 @@ void traces_ask(struct core *core, struct server *server)
 	traces->asked = traces->suspected | traces->unanswered;
 	traces->suspected = traces->found = 0;
 	traces->has_failed = false;
+	traces->restored[0] = '\0';
 	sqltext_init(&text);
 	for (unsigned i = 0; i < TRACE_COUNT; i++) {
 		char bit[2] = {(char)('a' + i), '\0'};
@@ -160,7 +166,7 @@ void traces_ask(struct core *core, struct server *server)
 		sqltext_add(&text, "', '' WHERE ");
 		sqltext_add(&text, traces_table[i].condition);
 		if (i == TRACE_BIT_LISTEN)
-			traces_add_channels(&text);
+			traces_add_channels(&text, server->lease->subscriber);
 	}
 	sqltext_send(core, &server->stream->out, &text);
 	stream_flush(core, server->stream);
@@ -237,7 +243,9 @@ void traces_row(struct traces *traces, const uint8_t *body, size_t len)
 	name_text = memory_copy_text((const char *)name, name_len);
 	CHECK(name_text);
 	value_text = traces_unescape(value, value_len);
-	if (*kind == 'l')
+	if (*kind == 'r')
+		snprintf(traces->restored, sizeof traces->restored, "%s", value_text);
+	else if (*kind == 'l')
 		traces_add_channel(traces, value_text);
 	else
 		params_set(&traces->settings, name_text, value_text);
@@ -307,8 +315,7 @@ void traces_answered(struct core *core, struct server *server)
 		if (asked & TRACE_SETTINGS)
 			traces_take_settings(server);
 		if (asked & TRACE_LISTEN && server->lease)
-			subscriber_found(
-				core, server->lease, traces->channels, traces->channel_count);
+			subscriber_found(core, server->lease, traces);
 	}
 	traces_forget_channels(traces);
 	if (traces->held && !before && server->lease)

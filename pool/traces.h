@@ -30,14 +30,16 @@ enum trace {
 	/* all that a server can be asked for */
 	TRACE_EVERYTHING = TRACE_SETTINGS | TRACE_LOCKS | TRACE_TEMP | TRACE_CURSORS |
 		TRACE_LISTEN | TRACE_PREPARED | TRACE_PIN,
+	/* with LISTEN: the session listens to nothing any more, for now */
+	TRACE_SILENCES = 1 << 13,
 	/* with others: variables get values that the session did not name */
 	TRACE_RESETS = 1 << 14,
 	/* with others: they can only end by it, so it means nothing unless one is held */
 	TRACE_IF_HELD = 1 << 15,
 };
-_Static_assert(TRACE_COUNT <= 14, "traces and their marks fit into 16 bits");
+_Static_assert(TRACE_COUNT <= 13, "traces and their marks fit into 16 bits");
 
-enum { TRACES_NAMES_MAX = 64 };
+enum { TRACES_NAMES_MAX = 64, TRACES_RESTORED = 48 };
 
 struct traces {
 	uint16_t suspected;  /* since the server was last asked */
@@ -51,6 +53,7 @@ struct traces {
 	struct params settings; /* asked: what the session has set */
 	char **channels;        /* asked: what it listens to */
 	unsigned channel_count;
+	char restored[TRACES_RESTORED]; /* asked: which subscriber_restore it knows of */
 };
 
 /* A request that may leave `traces` (bits of enum trace) is being sent. */

@@ -177,8 +177,8 @@ static void news_refused(struct core *core, struct lease *lease, unsigned refusa
 		fault.message = "canceling statement due to user request";
 		break;
 	case REFUSAL_LISTEN:
-		fault.message = "LISTEN and UNLISTEN in the middle of a batch, by a session that "
-				"listens already";
+		fault.message = "LISTEN and UNLISTEN while it is not known what came of those in "
+				"the transaction before";
 		fault.hint = "Send it when what was sent before is answered.";
 		break;
 	case REFUSAL_SEQUENCE:

@@ -24,6 +24,7 @@ enum relay_verdict {
 	RELAY_REFUSE,  /* a request that fails goes in its place */
 	RELAY_WAIT,    /* keep it until there is a server, or room */
 	RELAY_AWAIT,   /* keep it until answers have come, and make them come */
+	RELAY_RESTORE, /* subscriber_restore first, behind what came before it; then decide again */
 	RELAY_END,     /* the session is over */
 };
 
@@ -60,54 +61,75 @@ static bool relay_uses_unnamed(const struct client_request *message)
 	return !name || *name == '\0';
 }
 
-/* Whether the request may go to a server that other clients use before and after. */
-static bool relay_may_go(struct core *core, struct client *client, struct client_request *message)
+static enum relay_verdict relay_refused(struct client_request *message, enum lease_refusal refusal)
+{
+	message->refusal = refusal;
+	return RELAY_REFUSE;
+}
+
+/* A client that listens, in session mode: a reload has changed the mode, and it listens as others do in this one. */
+static enum relay_verdict relay_keep_listening(const struct lease *lease)
+{
+	const struct pending *pending = &lease->server->pending;
+
+	return subscriber_must_restore(lease->subscriber) && lease->server->status == 'I' &&
+			pending_readies(pending) == 0 && !pending->is_open && !pending->skipping
+		? RELAY_RESTORE
+		: RELAY_FORWARD;
+}
+
+static enum relay_verdict relay_note(
+	struct core *core, struct client *client, struct client_request *message)
+{
+	int noted = session_note(core, client, message->frame.type, message->body,
+		message->body_len, message->body_len + FRAME_HEAD == message->frame.bytes);
+
+	if (likely(noted == 0))
+		return RELAY_FORWARD;
+	if (noted == SESSION_RESTORES)
+		return RELAY_RESTORE;
+	if (noted != SESSION_WAITS)
+		return relay_refused(message, (enum lease_refusal)noted);
+	client->is_waiting = true;
+	return RELAY_AWAIT;
+}
+
+/* Whether the request may go to a server that other clients use before and after; then RELAY_FORWARD. */
+static enum relay_verdict relay_may_go(
+	struct core *core, struct client *client, struct client_request *message)
 {
 	enum pool_mode mode = (enum pool_mode)client->mode;
 	const uint8_t *at = message->body, *end = at + message->body_len;
+	enum relay_verdict verdict;
 
-	if (mode == POOL_SESSION) {
-		/* a reload has changed the mode: it listens as others do in this one */
-		if (unlikely(client->lease.subscriber) &&
-			subscriber_must_restore(client->lease.subscriber) &&
-			subscriber_may_restore(&client->lease))
-			subscriber_restore(core, &client->lease);
-		return true;
-	}
-	message->refusal = session_note(core, client, message->frame.type, at, message->body_len,
-		message->body_len + FRAME_HEAD == message->frame.bytes);
-	if (unlikely(message->refusal))
-		return false;
+	if (mode == POOL_SESSION)
+		return likely(!client->lease.subscriber) ? RELAY_FORWARD
+							 : relay_keep_listening(&client->lease);
+	verdict = relay_note(core, client, message);
+	if (unlikely(verdict != RELAY_FORWARD))
+		return verdict;
 	switch (message->frame.type) {
 	case CLIENT_PARSE:
-		if (*at != '\0' && !lease_follows(core, &client->lease)) {
-			message->refusal = REFUSAL_NAMED_STATEMENT;
-			return false;
-		}
+		if (*at != '\0' && !lease_follows(core, &client->lease))
+			return relay_refused(message, REFUSAL_NAMED_STATEMENT);
 		if (mode == POOL_STATEMENT &&
-			relay_begins_transaction(relay_behind_name(at, end), end)) {
-			message->refusal = REFUSAL_TRANSACTION_CONTROL;
-			return false;
-		}
+			relay_begins_transaction(relay_behind_name(at, end), end))
+			return relay_refused(message, REFUSAL_TRANSACTION_CONTROL);
 		client->lease.knows_unnamed |= *at == '\0';
-		return true;
+		break;
 	case CLIENT_QUERY:
 		client->lease.knows_unnamed = false; /* a simple query destroys it */
-		if (mode == POOL_STATEMENT && relay_begins_transaction(at, end)) {
-			message->refusal = REFUSAL_TRANSACTION_CONTROL;
-			return false;
-		}
-		return true;
+		if (mode == POOL_STATEMENT && relay_begins_transaction(at, end))
+			return relay_refused(message, REFUSAL_TRANSACTION_CONTROL);
+		break;
 	case CLIENT_BIND:
 	case CLIENT_DESCRIBE:
 		if (!client->lease.knows_unnamed && !client->lease.names->unnamed &&
-			relay_uses_unnamed(message)) {
-			message->refusal = REFUSAL_UNKNOWN_UNNAMED;
-			return false;
-		}
-		return true;
+			relay_uses_unnamed(message))
+			return relay_refused(message, REFUSAL_UNKNOWN_UNNAMED);
+		break;
 	}
-	return true;
+	return RELAY_FORWARD;
 }
 
 static enum pending_kind relay_pending_kind(uint8_t type)
@@ -156,7 +178,7 @@ static enum relay_verdict relay_request(
 	struct core *core, struct client *client, struct client_request *message)
 {
 	struct lease *lease = &client->lease;
-	bool may_go;
+	enum relay_verdict verdict = RELAY_FORWARD;
 
 	if (lease->state == LEASE_NONE) {
 		if (message->frame.type == CLIENT_CLOSE &&
@@ -171,7 +193,10 @@ static enum relay_verdict relay_request(
 	}
 	if (unlikely(lease->check) && !client_prepared_may_follow(lease, message))
 		return relay_check(client, message);
-	may_go = client->is_cancelled || relay_may_go(core, client, message);
+	if (likely(!client->is_cancelled))
+		verdict = relay_may_go(core, client, message);
+	if (unlikely(verdict == RELAY_AWAIT || verdict == RELAY_RESTORE))
+		return verdict;
 	if (unlikely(client->has_begun))
 		session_begin(core, client);
 	if (unlikely(client->is_cancelled)) {
@@ -179,8 +204,8 @@ static enum relay_verdict relay_request(
 		message->refusal = REFUSAL_CANCELLED;
 		return RELAY_REFUSE;
 	}
-	if (unlikely(!may_go))
-		return RELAY_REFUSE;
+	if (unlikely(verdict != RELAY_FORWARD))
+		return verdict;
 	if (lease_follows(core, lease)) {
 		if (client_prepared_takes(core, client, message)) {
 			if (unlikely(client_prepared_must_wait(core, client, message))) {
@@ -432,6 +457,10 @@ static bool relay_first(struct core *core, struct client *client)
 		return relay_move(core, client);
 	case RELAY_AWAIT:
 		return relay_await(core, client);
+	case RELAY_RESTORE:
+		subscriber_restore(core, &client->lease);
+		client->left = 0;
+		return true;
 	case RELAY_WAIT:
 	case RELAY_END:
 		client->left = 0;
@@ -571,6 +600,10 @@ static size_t relay_span(
 		if (verdict == RELAY_WAIT || verdict == RELAY_AWAIT)
 			return (size_t)(at - start);
 		run = at;
+		if (unlikely(verdict == RELAY_RESTORE)) {
+			subscriber_restore(core, &client->lease);
+			continue;
+		}
 		client->left = n;
 		client->discards = true;
 		if (verdict == RELAY_REFUSE) {

@@ -89,18 +89,29 @@ static void session_note_names(struct client *client, const uint8_t *at, size_t 
 		traces_suspect_name(&client->lease.server->traces, (const char *)name, name_len);
 }
 
-/* A client that listens elsewhere brings it to its server before that can change. */
-static enum lease_refusal session_note_listen(
-	struct core *core, struct client *client, unsigned traces)
+/* A client that listens elsewhere brings that to its server before it can change. Whether an earlier attempt came to something is
+ * known when what it was sent with is answered; until then, this waits. */
+static int session_note_listen(const struct client *client, unsigned traces)
 {
-	struct lease *lease = &client->lease;
+	const struct lease *lease = &client->lease;
+	struct subscriber *subscriber = lease->subscriber;
+	const struct pending *pending;
 
-	if (likely(!lease->subscriber) || !(traces & TRACE_LISTEN) || client->status == 'E' ||
-		!subscriber_must_restore(lease->subscriber))
+	if (likely(!subscriber) || !(traces & TRACE_LISTEN) || subscriber_is_restored(subscriber))
 		return 0;
-	if (!subscriber_may_restore(lease))
+	pending = &lease->server->pending;
+	if (pending->skipping)
+		return 0; /* the server does not look at it */
+	if (pending_readies(pending) > 0)
+		return SESSION_WAITS;
+	if (client->status == 'E' && !pending->is_open)
+		return 0; /* it will fail */
+	if (subscriber->in_doubt)
 		return REFUSAL_LISTEN;
-	subscriber_restore(core, lease);
+	if (subscriber_must_restore(subscriber))
+		return SESSION_RESTORES;
+	subscriber->is_silenced |=
+		traces & TRACE_SILENCES || (traces & TRACE_EVERYTHING) == TRACE_EVERYTHING;
 	return 0;
 }
 
@@ -115,7 +126,7 @@ static void session_note_traces(
 }
 
 /* What a sequence gave is known to the server alone, and true only while no other client has been there since. */
-static enum lease_refusal session_note_sequence(struct lease *lease)
+static int session_note_sequence(struct lease *lease)
 {
 	if (!lease->is_fresh || lease->server->traces.held & TRACE_SEQUENCES)
 		return 0;
@@ -126,10 +137,9 @@ static enum lease_refusal session_note_sequence(struct lease *lease)
 	return 0;
 }
 
-static enum lease_refusal session_note_text(
-	struct core *core, struct client *client, const uint8_t *text, size_t len, bool is_whole)
+static int session_note_text(struct client *client, const uint8_t *text, size_t len, bool is_whole)
 {
-	enum lease_refusal refusal;
+	int noted;
 	const uint8_t *nul = memchr(text, '\0', len);
 	unsigned traces;
 
@@ -137,21 +147,21 @@ static enum lease_refusal session_note_text(
 	traces = is_whole ? sqlscan_traces(text, len) : TRACE_EVERYTHING;
 	if (likely(traces == 0))
 		return 0;
-	refusal = session_note_listen(core, client, traces);
-	if (unlikely(refusal))
-		return refusal;
+	noted = session_note_listen(client, traces);
+	if (unlikely(noted))
+		return noted;
 	session_note_traces(client, traces, text, len);
 	return traces & TRACE_SEQUENCES ? session_note_sequence(&client->lease) : 0;
 }
 
-static enum lease_refusal session_note_executed(struct core *core, struct client *client,
+static int session_note_executed(struct core *core, struct client *client,
 	struct statement *statement, const uint8_t *arguments, const uint8_t *end);
 
 /* A statement whose text was kept when it was parsed, and what it is executed with. */
-static enum lease_refusal session_note_statement(struct core *core, struct client *client,
+static int session_note_statement(struct core *core, struct client *client,
 	struct statement *statement, const uint8_t *bind, size_t bind_len)
 {
-	enum lease_refusal refusal;
+	int noted;
 	size_t len = strnlen((const char *)statement->body, statement->len);
 	const uint8_t *behind;
 	struct name *executed;
@@ -159,18 +169,18 @@ static enum lease_refusal session_note_statement(struct core *core, struct clien
 	if (unlikely(client_sql_executes(statement))) {
 		executed = client_sql_executed(
 			client, statement->body, statement->body + len, &behind);
-		refusal = executed && !client_sql_executes(executed->statement)
+		noted = executed && !client_sql_executes(executed->statement)
 			? session_note_executed(
 				  core, client, executed->statement, behind, statement->body + len)
 			: 0;
-		if (unlikely(refusal))
-			return refusal;
+		if (unlikely(noted))
+			return noted;
 	}
 	if (likely(statement->traces == 0))
 		return 0;
-	refusal = session_note_listen(core, client, statement->traces);
-	if (unlikely(refusal))
-		return refusal;
+	noted = session_note_listen(client, statement->traces);
+	if (unlikely(noted))
+		return noted;
 	session_note_traces(client, statement->traces, statement->body, len);
 	if (statement->traces & TRACE_SETTINGS)
 		session_note_names(client, bind, bind_len); /* one may be among the parameters */
@@ -178,43 +188,42 @@ static enum lease_refusal session_note_statement(struct core *core, struct clien
 }
 
 /* The same by SQL: the name of a variable may be computed there, and then is not seen. */
-static enum lease_refusal session_note_executed(struct core *core, struct client *client,
+static int session_note_executed(struct core *core, struct client *client,
 	struct statement *statement, const uint8_t *arguments, const uint8_t *end)
 {
-	enum lease_refusal refusal = session_note_statement(
+	int noted = session_note_statement(
 		core, client, statement, arguments, (size_t)(end - arguments));
 
-	if (!refusal && statement->traces & TRACE_SETTINGS &&
-		!sqlname_has_constants(arguments, end))
+	if (!noted && statement->traces & TRACE_SETTINGS && !sqlname_has_constants(arguments, end))
 		traces_suspect(&client->lease.server->traces, TRACE_UNKNOWN);
-	return refusal;
+	return noted;
 }
 
-static enum lease_refusal session_note_query(
+static int session_note_query(
 	struct core *core, struct client *client, const uint8_t *text, size_t len, bool is_whole)
 {
 	const uint8_t *end = text + len - 1, *behind;
-	enum lease_refusal refusal;
+	int noted;
 	struct name *executed;
 
 	if (!is_whole || len == 0 || memchr(text, '\0', len) != end)
-		return session_note_text(core, client, text, len, is_whole);
+		return session_note_text(client, text, len, is_whole);
 	if (unlikely(client_sql_adopts(core, client, text, end)))
 		return 0; /* it is looked at when it is executed */
-	refusal = session_note_text(core, client, text, len, is_whole);
+	noted = session_note_text(client, text, len, is_whole);
 	executed = client_sql_executed(client, text, end, &behind);
-	if (likely(!executed) || refusal)
-		return refusal;
+	if (likely(!executed) || noted)
+		return noted;
 	return session_note_executed(core, client, executed->statement, behind, end);
 }
 
-static enum lease_refusal session_note_bind(
+static int session_note_bind(
 	struct core *core, struct client *client, const uint8_t *body, size_t len)
 {
 	struct lease *lease = &client->lease;
 	const uint8_t *end = body + len, *name = memchr(body, '\0', len), *nul;
 	struct statement *statement = lease->names->unnamed;
-	enum lease_refusal refusal;
+	int noted;
 	const struct name *known;
 
 	nul = name++ ? memchr(name, '\0', (size_t)(end - name)) : NULL;
@@ -229,10 +238,10 @@ static enum lease_refusal session_note_bind(
 	if (likely(statement != NULL))
 		return session_note_statement(core, client, statement, body, len);
 	if (lease_follows(core, lease)) { /* it was too long to be kept */
-		refusal = session_note_listen(core, client, TRACE_EVERYTHING);
-		if (!refusal)
+		noted = session_note_listen(client, TRACE_EVERYTHING);
+		if (!noted)
 			session_note_traces(client, TRACE_EVERYTHING, body, len);
-		return refusal;
+		return noted;
 	}
 	if (lease->server->traces.suspected & TRACE_SETTINGS)
 		session_note_names(client, body, len);
@@ -251,62 +260,63 @@ static bool session_is_large_object(uint32_t oid)
 	return false;
 }
 
-static enum lease_refusal session_note_function(
-	struct core *core, struct client *client, const uint8_t *body, size_t len)
+static int session_note_function(struct client *client, const uint8_t *body, size_t len)
 {
-	enum lease_refusal refusal;
+	int noted;
 
 	if (len >= 4 && session_is_large_object(frame_u32(body)))
 		return 0;
-	refusal = session_note_listen(core, client, TRACE_LISTEN);
-	if (unlikely(refusal))
-		return refusal;
+	noted = session_note_listen(client, TRACE_LISTEN);
+	if (unlikely(noted))
+		return noted;
 	traces_suspect(&client->lease.server->traces, TRACE_EVERYTHING);
 	session_note_names(client, body, len);
 	return 0;
 }
 
-/* A statement that follows its client: nothing is executed yet. But if it listens, it is too late when it is bound. */
-static enum lease_refusal session_note_parse(
-	struct core *core, struct client *client, const uint8_t *text, const uint8_t *end)
+/* A statement that follows its client: nothing is executed yet. But if it listens, that is prepared at less cost now than behind
+ * this message, when a batch is open. */
+static int session_note_parse(const struct client *client, const uint8_t *text, const uint8_t *end)
 {
 	size_t len = strnlen((const char *)text, (size_t)(end - text));
 
 	if (likely(!client->lease.subscriber))
 		return 0;
-	return session_note_listen(core, client, sqlscan_traces(text, len));
+	return session_note_listen(client, sqlscan_traces(text, len));
 }
 
-enum lease_refusal session_note(struct core *core, struct client *client, uint8_t type,
-	const uint8_t *body, size_t len, bool is_whole)
+int session_note(struct core *core, struct client *client, uint8_t type, const uint8_t *body,
+	size_t len, bool is_whole)
 {
 	struct lease *lease = &client->lease;
-	enum lease_refusal refusal = 0;
 	const uint8_t *text;
+	int noted = 0;
 
 	if (unlikely(lease->needs_sequences))
 		traces_suspect(&lease->server->traces, TRACE_SEQUENCES);
 	switch (type) {
 	case CLIENT_QUERY:
-		refusal = session_note_query(core, client, body, len, is_whole);
+		noted = session_note_query(core, client, body, len, is_whole);
 		break;
 	case CLIENT_PARSE:
 		text = memchr(body, '\0', len);
 		if (lease_follows(core, lease)) /* it is looked at when it is bound */
-			return text ? session_note_parse(core, client, text + 1, body + len) : 0;
+			return text ? session_note_parse(client, text + 1, body + len) : 0;
 		if (text)
-			refusal = session_note_text(
-				core, client, text + 1, (size_t)(body + len - text - 1), is_whole);
+			noted = session_note_text(
+				client, text + 1, (size_t)(body + len - text - 1), is_whole);
 		break;
 	case CLIENT_BIND:
-		refusal = session_note_bind(core, client, body, len);
+		noted = session_note_bind(core, client, body, len);
 		break;
 	case CLIENT_FUNCTION_CALL:
-		refusal = session_note_function(core, client, body, len);
+		noted = session_note_function(client, body, len);
 		break;
 	case CLIENT_DESCRIBE:
 		return 0;
 	}
+	if (unlikely(noted < 0))
+		return noted;
 	lease->is_fresh = false;
-	return refusal;
+	return noted;
 }

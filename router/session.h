@@ -17,9 +17,17 @@ void session_begin(struct core *core, struct client *client);
 /* The first request of the transaction could not be sent: it is aborted. Returns the transaction's status. */
 char session_abort(struct client *client);
 
+/* What session_note may say instead of a refusal. */
+enum {
+	SESSION_WAITS = -1, /* until the answers to what was sent before have come */
+	SESSION_RESTORES =
+		-2, /* what the client listens to must be brought to the server first: subscriber_restore */
+};
+
 /* A request is about to be sent to the server: notes what it may leave there. `body` are the first bytes of the message's body, of
- * which `is_whole` says whether they are all. Returns 0, or why the request must be refused. */
-enum lease_refusal session_note(struct core *core, struct client *client, uint8_t type,
+ * which `is_whole` says whether they are all. Returns 0; or why the request must be refused (enum lease_refusal); or one of the
+ * above, and then nothing is noted yet. */
+must_check int session_note(struct core *core, struct client *client, uint8_t type,
 	const uint8_t *body, size_t len, bool is_whole);
 
 #endif

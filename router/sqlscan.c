@@ -38,6 +38,13 @@ static unsigned traces_of_set(struct sqlword_text *text)
 	return TRACE_SETTINGS | TRACE_PIN;
 }
 
+/* UNLISTEN, of one channel or of all. */
+static unsigned traces_of_unlisten(struct sqlword_text *text)
+{
+	sqlword_skip_blanks(text);
+	return text->at < text->end && *text->at == '*' ? TRACE_SILENCES : 0;
+}
+
 static unsigned traces_of_first_word(struct sqlword_text *text)
 {
 	static const struct {
@@ -72,7 +79,8 @@ static unsigned traces_of_first_word(struct sqlword_text *text)
 	}
 	for (size_t i = 0; i < array_len(rows); i++)
 		if (sqlword_is(word, rows[i].word))
-			return rows[i].traces;
+			return rows[i].traces |
+				(sqlword_is(word, "UNLISTEN") ? traces_of_unlisten(text) : 0);
 	return 0;
 }
 
@@ -275,7 +283,7 @@ unsigned sqlscan_traces(const uint8_t *text, size_t len)
 	others &= TRACE_ALL;
 	if ((traces & SEEN_PREPARE) && others) /* EXECUTE will not betray it */
 		others |= TRACE_UNKNOWN;
-	traces &= TRACE_ALL | TRACE_RESETS | TRACE_IF_HELD;
+	traces &= TRACE_ALL | TRACE_SILENCES | TRACE_RESETS | TRACE_IF_HELD;
 	return others ? (traces | others) & ~TRACE_IF_HELD : traces;
 }
 

@@ -161,6 +161,31 @@ def test_transactions(postgres, pooler):
     one.close()
 
 
+@pytest.mark.parametrize("batch", [False, True])
+@pytest.mark.parametrize("how", ["UNLISTEN *", "DO $$BEGIN UNLISTEN *; END$$"])
+def test_silence_within_a_transaction(postgres, pooler, batch, how):
+    """Nothing is heard by the server any more at its end, whether it is rolled back or not."""
+    server = start(pooler)
+    one = Listener(server, "LISTEN a", "LISTEN b")
+    send = one.extended if batch else lambda *statements: [one.ask(statement) for statement in statements]
+    await_unpinned(server)
+    send("BEGIN", "SELECT 1", how)
+    one.ask("ROLLBACK")
+    postgres.sql("NOTIFY a, '1'; NOTIFY b, '1'")
+    one.hears(("a", "1"), ("b", "1"))
+    await_unpinned(server)
+    send("BEGIN", "SELECT 1", how, "LISTEN b", "LISTEN c", "NOTIFY b, 'own'")
+    one.ask("COMMIT")
+    postgres.sql("NOTIFY a, '2'; NOTIFY b, '2'; NOTIFY c, '2'")
+    one.hears(("b", "own"), ("b", "2"), ("c", "2"))
+    await_unpinned(server)
+    send("BEGIN", "SELECT 1", how)
+    one.ask("COMMIT")
+    postgres.sql("NOTIFY a, '3'; NOTIFY b, '3'; NOTIFY c, '3'")
+    one.hears_nothing()
+    one.close()
+
+
 def test_its_own_within_the_transaction(pooler):
     server = start(pooler)
     one = Listener(server)
@@ -241,12 +266,113 @@ def test_extended_protocol(postgres, pooler):
     one.note(one.wire.read_ready())
     postgres.sql("NOTIFY ext, '2'; NOTIFY more, '2'")
     one.hears("2", channel="more")
+    one.close()
+
+
+@pytest.mark.parametrize("before", [("SELECT 1",), ("BEGIN",), ("BEGIN", "SELECT 1"), ("SELECT 1", "SELECT 2", "SELECT 3")])
+@pytest.mark.parametrize("split", [False, True])
+def test_in_the_middle_of_a_batch(postgres, pooler, before, split):
+    """What a driver sends in one go, or slowly: by a client that listens already. All channels are kept, but the one that goes."""
+    server = start(pooler)
+    one = Listener(server, "LISTEN a", "LISTEN b")
+
+    def batch(*statements):
+        pieces = [part for text in statements for part in (parse(text), bind(), execute())] + [SYNC]
+        for piece in pieces if split else [b"".join(pieces)]:
+            one.wire.send(piece)
+            if split:
+                time.sleep(0.002)
+        answer = one.wire.read_ready()
+        one.note(answer)
+        assert [kind for kind, _ in answer if kind in b"12CZ"] == [b"1", b"2", b"C"] * len(statements) + [b"Z"]
+
+    for turn in range(3):
+        await_unpinned(server)
+        payload = str(turn)
+        batch(*before, "LISTEN c")
+        if "BEGIN" in before:
+            one.ask("COMMIT")
+        postgres.sql("".join("NOTIFY %s, '%s';" % (channel, payload) for channel in "abcd"))
+        one.hears(*[(channel, payload) for channel in "abc"])
+        await_unpinned(server)
+        batch(*before, "UNLISTEN c")
+        if "BEGIN" in before:
+            one.ask("COMMIT")
+        postgres.sql("".join("NOTIFY %s, 'b%s';" % (channel, payload) for channel in "abcd"))
+        one.hears(*[(channel, "b" + payload) for channel in "ab"])
+    one.close()
+
+
+def test_a_batch_that_fails(postgres, pooler):
+    """Behind what pgring has sent in it, or before: what was listened to is what is listened to, and what was done is undone."""
+    server = start(pooler, default_pool_size=1)
+    postgres.sql("DROP TABLE IF EXISTS half; CREATE TABLE half (n int); GRANT ALL ON half TO public")
+    one = Listener(server, "LISTEN a", "LISTEN b")
+    for statements in (("INSERT INTO half VALUES (1)", "UNLISTEN a", "SELECT 1 / 0"), ("INSERT INTO half VALUES (1)", "SELECT 1 / 0", "UNLISTEN a"),
+                       ("INSERT INTO half VALUES (1)", "LISTEN", "UNLISTEN a"), ("BEGIN", "UNLISTEN a", "SELECT 1 / 0", "UNLISTEN b")):
+        await_unpinned(server)
+        with pytest.raises(wireclient.ServerError) as failed:
+            one.extended(*statements)
+        assert failed.value.sqlstate in ("22012", "42601")
+        if "BEGIN" in statements:
+            one.ask("ROLLBACK")
+        assert one.ask("SELECT count(*) FROM half") == [["0"]]
+        postgres.sql("NOTIFY a, 'x'; NOTIFY b, 'y'")
+        one.hears(("a", "x"), ("b", "y"))
+    one.extended("INSERT INTO half VALUES (1)", "UNLISTEN a")
+    assert one.ask("SELECT count(*) FROM half") == [["1"]]
+    postgres.sql("NOTIFY a, 'x'; NOTIFY b, 'y'")
+    one.hears(("b", "y"))
+    one.close()
+
+
+def test_a_pipeline_of_batches(postgres, pooler):
+    """Each knows what the one before it came to."""
+    server = start(pooler)
+    one = Listener(server, "LISTEN a", "LISTEN b", "LISTEN c")
+    for _ in range(3):
+        await_unpinned(server)
+        unlisten = [parse("UNLISTEN " + channel) + bind() + execute() for channel in "ab"]
+        one.wire.send(parse("SELECT 1") + bind() + execute() + unlisten[0] + parse("SELECT 1 / 0") + bind() + execute() + SYNC +
+                      query("SELECT 2; SELECT 3") + parse("SELECT 1") + bind() + execute() + unlisten[1] + SYNC + query("LISTEN d"))
+        with pytest.raises(wireclient.ServerError) as failed:
+            one.note(one.wire.read_ready())
+        assert failed.value.sqlstate == "22012"
+        assert one.note(one.wire.read_ready()) == [["2"], ["3"]]
+        assert one.note(one.wire.read_ready()) == [["1"]]
+        one.note(one.wire.read_ready())
+        postgres.sql("".join("NOTIFY %s, 'x';" % channel for channel in "abcd"))
+        one.hears(("a", "x"), ("c", "x"), ("d", "x"))
+        one.ask("LISTEN b; UNLISTEN d")
+    one.close()
+
+
+def test_a_batch_keeps_the_clients_own_names(postgres, pooler):
+    """The statement and the portal without a name, and a text too long to be kept, whatever pgring puts between."""
+    server = start(pooler)
+    one = Listener(server, "LISTEN a", "LISTEN b")
     await_unpinned(server)
-    with pytest.raises(wireclient.ServerError) as refused:
-        one.extended("SELECT 1", "UNLISTEN more")
-    assert refused.value.sqlstate == "0A000"
-    postgres.sql("NOTIFY more, '3'")
-    one.hears("3", channel="more")
+    one.wire.send(parse("SELECT 'mine'") + bind() + parse("UNLISTEN a", "other") + execute() + bind(name="other") + execute() +
+                  wireclient.close_statement("other") + SYNC)
+    assert one.note(one.wire.read_ready()) == [["mine"]]
+    await_unpinned(server)
+    long = "SELECT 'long' /* %s */" % ("x" * 100000)
+    assert one.extended("SELECT 1", long) == [["1"], ["long"]]
+    postgres.sql("NOTIFY a, 'x'; NOTIFY b, 'y'")
+    one.hears(("b", "y"))
+    assert one.ask("SELECT count(*) FROM pg_prepared_statements WHERE name = 'pgring_listen'") == [["0"]]
+    one.close()
+
+
+@pytest.mark.parametrize("name", ["Mixed", 'quo"te', "quo'te", "back\\slash", "é" * 31, "$pgring$;", "END"])
+def test_names_in_the_middle_of_a_batch(postgres, pooler, name):
+    server = start(pooler)
+    quoted = '"%s"' % name.replace('"', '""')
+    one = Listener(server, "LISTEN " + quoted)
+    await_unpinned(server)
+    one.extended("SET standard_conforming_strings TO off", "SELECT 1", "LISTEN other")
+    postgres.sql("NOTIFY %s, '1'; NOTIFY other, '1'" % quoted)
+    one.hears((name, "1"), ("other", "1"))
     one.close()
 
 

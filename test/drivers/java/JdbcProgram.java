@@ -361,6 +361,42 @@ public final class JdbcProgram {
     }
   }
 
+  /** With autocommit off, BEGIN and LISTEN are one batch, also of a client that listens already. */
+  private static void notificationsInTransactions() throws Exception {
+    try (Connection listener = connect(); Connection speaker = connect()) {
+      listener.setAutoCommit(false);
+      for (int n = 0; n < 5; n++) {
+        execute(listener, "LISTEN jdbc_" + n);
+        listener.commit();
+        List<String> want = new ArrayList<>(), heard = new ArrayList<>();
+        for (int channel = 0; channel <= n; channel++) {
+          row(speaker, "SELECT pg_notify(?, ?)", "jdbc_" + channel, n + " of " + channel);
+          if (channel == 0 || channel > n - 2) { // the last two, and the first
+            want.add(n + " of " + channel);
+          }
+        }
+        while (heard.size() < want.size()) {
+          PGNotification[] news = listener.unwrap(PGConnection.class).getNotifications(3000);
+          if (news == null || news.length == 0) {
+            break;
+          }
+          for (PGNotification one : news) {
+            heard.add(one.getParameter());
+          }
+        }
+        equal(heard, want);
+        if (n > 1) {
+          execute(listener, "UNLISTEN jdbc_" + (n - 1));
+          listener.rollback();
+        }
+        if (n > 0) {
+          execute(listener, "UNLISTEN jdbc_" + (n - 1 > 0 ? n - 1 : 4711));
+          listener.commit();
+        }
+      }
+    }
+  }
+
   // ---- the frame
 
   private static void run(String name, Check check) throws InterruptedException {
@@ -408,6 +444,7 @@ public final class JdbcProgram {
     run("settings", JdbcProgram::settings);
     run("cancel", JdbcProgram::cancel);
     run("notifications", JdbcProgram::notifications);
+    run("notifications in transactions", JdbcProgram::notificationsInTransactions);
     System.exit(0); // what hangs must not keep us
   }
 }
