@@ -288,7 +288,7 @@ struct statement *client_prepared_current(
 	return name->statement;
 }
 
-/* SQL may have prepared it on this server, where the client has stayed since: then the server says so. */
+/* SQL may have prepared it on this server, where the client stays for that: then the server says so. */
 static void prepared_try_name(
 	struct core *core, struct client *client, const struct prepared_parts *parts)
 {
@@ -296,9 +296,7 @@ static void prepared_try_name(
 	size_t name = parts->name_len + 1, len = (size_t)(parts->end - parts->name);
 	uint8_t head[FRAME_HEAD + 1] = {0};
 
-	if (likely(!((server->traces.held | server->traces.suspected | server->traces.unanswered) &
-		    TRACE_PREPARED)) ||
-		prepared_is_ours(parts))
+	if (likely(!(server->traces.held & TRACE_PREPARED)) || prepared_is_ours(parts))
 		return;
 	frame_write(head, CLIENT_PARSE, (uint32_t)len);
 	stream_send(core, server->stream, head, FRAME_HEAD);
