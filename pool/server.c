@@ -341,6 +341,18 @@ void server_clean(struct core *core, struct server *server)
 	server_clean_step(core, server);
 }
 
+/* A statement timeout that strikes at the very end of a statement fails the next one in PostgreSQL (disable_statement_timeout and
+ * ProcessInterrupts in its postgres.c). Behind what takes the client's timeouts away, an empty query takes what is left of them. */
+static void server_undo(struct core *core, struct server *server, const char *undo)
+{
+	core_count(core, METRIC_cleaned);
+	server->pool->stats.cleaned++;
+	server_query_hidden(core, server, undo, HIDDEN_NEEDED);
+	server_query_hidden(core, server, ";", HIDDEN_NEEDED);
+	if (strcmp(undo, "DISCARD ALL") == 0)
+		prepared_forget(&server->prepared);
+}
+
 /* One thing at a time, each once the answer to the one before has come. */
 static void server_clean_step(struct core *core, struct server *server)
 {
@@ -368,19 +380,12 @@ static void server_clean_step(struct core *core, struct server *server)
 		return;
 	}
 	if (server->dirt && !server->is_reset) {
-		core_count(core, METRIC_cleaned);
-		server->pool->stats.cleaned++;
 		server->is_reset = true;
-		server_query_hidden(core, server, "DISCARD ALL", HIDDEN_NEEDED);
-		prepared_forget(&server->prepared);
+		server_undo(core, server, "DISCARD ALL");
 		return;
 	}
 	if (!server->is_reset && (undo = traces_undo(server, &must_close))) {
-		core_count(core, METRIC_cleaned);
-		server->pool->stats.cleaned++;
-		server_query_hidden(core, server, undo, HIDDEN_NEEDED);
-		if (strcmp(undo, "DISCARD ALL") == 0)
-			prepared_forget(&server->prepared);
+		server_undo(core, server, undo);
 		return;
 	}
 	if (must_close) {

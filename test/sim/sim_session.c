@@ -761,6 +761,15 @@ static void session_execute_portal(struct sim_session *session, struct reader *r
 		session->row_limit = session->next_row + most;
 }
 
+/* Dirt are statements under names that are not the pooler's. */
+static void session_clean(struct sim_session *session)
+{
+	for (size_t i = 0; i < array_len(session->named); i++)
+		if (session->named[i].is_set && !session_name_is_shared(session->named[i].name))
+			return;
+	session->dirty_owner = 0;
+}
+
 static void session_close(struct sim_session *session, struct reader *reader)
 {
 	char what = (char)reader_u8(reader);
@@ -771,8 +780,10 @@ static void session_close(struct sim_session *session, struct reader *reader)
 
 	if (prepared && session_name_is_shared(name))
 		sim_reached(REACH_NAMED_EVICTED);
-	if (prepared)
+	if (prepared) {
 		prepared->is_set = false;
+		session_clean(session);
+	}
 	if (portal)
 		portal->is_set = false;
 	sim_bytes_message(&session->out, '3');

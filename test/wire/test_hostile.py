@@ -32,25 +32,32 @@ WORDS = (
     "COPY (SELECT 'hostile' FROM generate_series(1, 3000)) TO STDOUT", "INSERT INTO ledger VALUES (666, 1)", "DELETE FROM ledger WHERE who = 666",
 )
 
+# Timeouts that strike while the server is cleaned, or at the very end of it.
+HASTY = ("SET statement_timeout = 1",) * 4 + (
+    "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT a", "ROLLBACK TO a", "SELECT 1/0", "RESET ALL", "DISCARD ALL", "SET ROLE other", "SET work_mem = '64kB'",
+    "LISTEN hostile", "UNLISTEN *", "SELECT pg_try_advisory_lock(666)", "SELECT 'hostile', pg_sleep(0.01)",
+    "COPY (SELECT 'hostile' FROM generate_series(1, 3000)) TO STDOUT",
+)
 
-def hostile_words(chance):
+
+def hostile_words(chance, words):
     kind = chance.random()
     if kind < 0.7:
-        return query(chance.choice(WORDS))
+        return query(chance.choice(words))
     if kind < 0.8:
-        return parse(chance.choice(WORDS), chance.choice(("", "mine", "s"))) + chance.choice((b"", FLUSH, SYNC))
+        return parse(chance.choice(words), chance.choice(("", "mine", "s"))) + chance.choice((b"", FLUSH, SYNC))
     if kind < 0.9:
-        return parse(chance.choice(WORDS)) + bind() + execute(rows=chance.choice((0, 1))) + SYNC
+        return parse(chance.choice(words)) + bind() + execute(rows=chance.choice((0, 1))) + SYNC
     if kind < 0.95:
         return query("COPY written FROM STDIN") + copy_data(b"1\n") * chance.randint(0, 5)
-    return query(chance.choice(WORDS)) * 5
+    return query(chance.choice(words)) * 5
 
 
-def visit(chance, address):
+def visit(chance, address, vocabulary):
     """A hostile client's life."""
     with wireclient.connect(address, harness.USER, harness.PASSWORD, harness.DATABASE) as wire:
         for _ in range(chance.randint(1, 12)):
-            words = hostile_words(chance)
+            words = hostile_words(chance, vocabulary)
             if chance.random() < 0.05:
                 words = words[:chance.randint(1, len(words))]
             wire.send(words)
@@ -136,18 +143,19 @@ class Checker:
         assert self.ask("SELECT count(*) FROM public.ledger WHERE who = %d" % self.number) == [["0"]]
 
 
-def test_nobody_sees_what_others_do(pooler, postgres):
+@pytest.mark.parametrize("words,length_s", ((WORDS, LENGTH_S), (HASTY, LENGTH_S / 2)), ids=("all", "timeouts"))
+def test_nobody_sees_what_others_do(pooler, postgres, words, length_s):
     postgres.sql(differential.FIXTURE)
     postgres.sql("CREATE TABLE IF NOT EXISTS public.ledger (who int, a int); TRUNCATE public.ledger; GRANT ALL ON public.ledger TO PUBLIC")
     one = pooler(default_pool_size=6, checkout_timeout=60000)
-    until, problems, visits = time.monotonic() + LENGTH_S, [], [0] * HOSTILES
+    until, problems, visits = time.monotonic() + length_s, [], [0] * HOSTILES
 
     def be_hostile(number):
         chance = random.Random("hostile %d" % number)
         while time.monotonic() < until and not problems:
             visits[number] += 1
             try:
-                visit(chance, one.address)
+                visit(chance, one.address, words)
             except (wireclient.WireError, OSError):
                 pass  # what they get is not judged here
 
@@ -163,7 +171,7 @@ def test_nobody_sees_what_others_do(pooler, postgres):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(LENGTH_S + 120)
+        thread.join(length_s + 120)
     assert not problems, problems
     assert min(checker.rounds for checker in checkers) > 3 and min(visits) > 3, ([checker.rounds for checker in checkers], visits)
     print("rounds of the checkers %s, visits of the hostile %s" % ([checker.rounds for checker in checkers], visits))
