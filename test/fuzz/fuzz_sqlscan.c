@@ -45,7 +45,7 @@ static void read_statement(const uint8_t *text, size_t size)
 	static const char other[] = "\"pgring_\"";
 	struct sqlname found = sqlname_find(text, text + size), again;
 	struct sqlname_prepare prepare, same;
-	size_t tail = size - found.behind, shift;
+	size_t tail = size - found.behind, behind, len;
 	bool is_prepared;
 	uint8_t *renamed;
 
@@ -59,15 +59,16 @@ static void read_statement(const uint8_t *text, size_t size)
 	CHECK(renamed);
 	memcpy(renamed, text, found.first);
 	memcpy(renamed + found.first, other, sizeof other - 1);
-	memcpy(renamed + found.first + sizeof other - 1, text + found.behind, tail);
-	shift = found.first + sizeof other - 1 - found.behind;
-	again = sqlname_find(renamed, renamed + size + shift);
+	behind = found.first + sizeof other - 1;
+	len = behind + tail;
+	memcpy(renamed + behind, text + found.behind, tail);
+	again = sqlname_find(renamed, renamed + len);
 	CHECK(again.kind == found.kind && again.first == found.first);
-	CHECK(again.name_len == 7 && again.behind == found.behind + shift);
+	CHECK(again.name_len == 7 && again.behind == behind);
 	if (is_prepared) {
 		CHECK(prepare.statement > found.behind && prepare.statement < size);
-		CHECK(sqlname_read_prepare(renamed, renamed + size + shift, &again, &same));
-		CHECK(same.statement == prepare.statement + shift);
+		CHECK(sqlname_read_prepare(renamed, renamed + len, &again, &same));
+		CHECK(same.statement - behind == prepare.statement - found.behind);
 		CHECK(same.type_count == prepare.type_count);
 	}
 	free(renamed);
