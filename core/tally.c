@@ -56,8 +56,7 @@ struct tally *tallies_get(
 	database = database ? database : "";
 	user = user ? user : "";
 	hash = tally_hash(kind, database, user);
-	table_each(link, &tallies->table, hash)
-	{
+	table_each(link, &tallies->table, hash) {
 		tally = container_of(link, struct tally, link);
 		if (tally->kind == kind && strcmp(tally->database, database) == 0 &&
 			strcmp(tally->user, user) == 0)

@@ -30,8 +30,7 @@ struct channel *channels_find(
 {
 	if (list_empty(&channels->all))
 		return NULL;
-	table_each(link, &channels->table, channels_hash(core, name, len))
-	{
+	table_each(link, &channels->table, channels_hash(core, name, len)) {
 		struct channel *channel = container_of(link, struct channel, link);
 
 		if (channel->len == len && memcmp(channel->name, name, len) == 0)

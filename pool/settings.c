@@ -82,8 +82,7 @@ struct settings *settings_share(struct pool *pool, const struct params *wanted)
 	uint64_t hash = settings_hash(wanted);
 	struct settings *settings;
 
-	table_each(link, &pool->settings, hash)
-	{
+	table_each(link, &pool->settings, hash) {
 		settings = settings_of(link);
 		if (settings_equal(&settings->wanted, wanted)) {
 			settings->users++;
@@ -121,7 +120,8 @@ void settings_drop(struct settings *settings)
 
 void settings_doubt(struct pool *pool)
 {
-	table_each_of_all(link, &pool->settings) settings_of(link)->is_tried = false;
+	table_each_of_all(link, &pool->settings)
+		settings_of(link)->is_tried = false;
 }
 
 /* Settings that no parser and no planner asks. All others may decide how a literal is read, or what a name means. */

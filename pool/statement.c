@@ -71,8 +71,7 @@ struct statement *statement_share(
 	struct hash key = statement_key(statements, context, body, len);
 	struct statement *statement;
 
-	table_each(link, &statements->table, key.a)
-	{
+	table_each(link, &statements->table, key.a) {
 		statement = container_of(link, struct statement, link);
 		if (!hash_equal(statement->key, key))
 			continue;

@@ -7,21 +7,17 @@
 
 #include <cmocka.h>
 
-#include "core/core.h"
 #include "core/errors.h"
-#include "core/snapshot.h"
-#include "core/tally.h"
-#include "pool/pool.h"
+#include "test/unit/pool_scene.h"
 
 enum { CORES = 2, POOR = 1, RICH = 0 };
 
+static struct pool_scene scene; /* of the poor core */
+
 static struct {
-	struct world world;
-	struct core core; /* the poor one */
-	struct config *config;
 	unsigned woken;
 	uint64_t oldest_when_asked;
-} scene;
+} seen;
 
 static struct config *config_of(int64_t pool_size)
 {
@@ -44,48 +40,30 @@ static struct config *config_of(int64_t pool_size)
 	return config;
 }
 
-static void free_config(struct config *config)
-{
-	budget_forget(config);
-	config_free(config);
-}
-
 static void note_wake(struct core *core, unsigned member)
 {
 	const struct budget *budget = scene.config->identities[0].budget;
 
 	(void)core;
 	assert_int_equal(member, RICH);
-	scene.woken++;
-	scene.oldest_when_asked = atomic_load(&budget->lines[POOR].oldest_ns);
+	seen.woken++;
+	seen.oldest_when_asked = atomic_load(&budget->lines[POOR].oldest_ns);
 }
 
 static int open_scene(void **state)
 {
 	(void)state;
 	memset(&scene, 0, sizeof scene);
-	scene.world.worker_count = CORES;
-	scene.world.control = CORES;
-	assert_int_equal(mailboxes_init(&scene.world.boxes, CORES + 1), 0);
-	scene.world.tallies = tallies_new();
-	assert_non_null(scene.world.tallies);
-	scene.config = config_of(1); /* one permit: the first core's */
-	assert_int_equal(budget_assign(&scene.world, scene.config, NULL), 0);
-	core_init(&scene.core, &scene.world, POOR);
-	scene.core.wake = note_wake;
-	snapshot_switch(&scene.core, scene.config);
-	assert_int_equal(pools_open(&scene.core, scene.config), 0);
+	memset(&seen, 0, sizeof seen);
+	/* one permit: the first core's */
+	pool_scene_open(&scene, config_of(1), CORES, POOR, note_wake);
 	return 0;
 }
 
 static int close_scene(void **state)
 {
 	(void)state;
-	pools_close(&scene.core);
-	snapshot_close(&scene.core);
-	mailboxes_destroy(&scene.world.boxes);
-	tallies_free(scene.world.tallies);
-	free_config(scene.config);
+	pool_scene_close(&scene);
 	return 0;
 }
 
@@ -105,9 +83,9 @@ static void a_core_says_that_it_waits_before_it_looks(void **state)
 	lease.settings = pool->plain_settings;
 	assert_int_equal(lease_take(&scene.core, &lease), LEASE_WAITING);
 	core_run_ready(&scene.core);
-	assert_int_equal(scene.woken, 1);
+	assert_int_equal(seen.woken, 1);
 	assert_true(pool->is_asking);
-	assert_true(scene.oldest_when_asked == lease.since_ns);
+	assert_true(seen.oldest_when_asked == lease.since_ns);
 	lease_cancel_wait(&scene.core, &lease);
 	assert_true(atomic_load(&budget->lines[POOR].oldest_ns) == BUDGET_NOBODY);
 	core_timer_stop(&scene.core, &pool->waited);
@@ -138,9 +116,9 @@ static void a_pool_stays_the_same_over_configurations(void **state)
 	assert_ptr_equal(first->identities[0].own_tally, second->identities[0].own_tally);
 	assert_ptr_not_equal(first->identities[0].own_tally, first->identities[0].herald_tally);
 	assert_int_equal(first->identities[0].server_epoch, second->identities[0].server_epoch);
-	free_config(first); /* the second one still has it */
+	pool_scene_free_config(first); /* the second one still has it */
 	assert_int_equal(second->identities[0].budget->snapshots, 1);
-	free_config(second);
+	pool_scene_free_config(second);
 }
 
 int main(void)

@@ -8,11 +8,8 @@
 #include <cmocka.h>
 
 #include "core/clock.h"
-#include "core/core.h"
 #include "core/errors.h"
-#include "core/snapshot.h"
-#include "core/tally.h"
-#include "pool/pool.h"
+#include "test/unit/pool_scene.h"
 
 /* The core has no permits, so that nothing is opened: the test takes the places. */
 enum { CORES = 2, HERE = 1, TICK_MS = 4 };
@@ -32,12 +29,8 @@ struct rival {
 	uint64_t ends_ns; /* the transaction on it */
 };
 
-static struct {
-	struct world world;
-	struct core core;
-	struct config *config;
-	struct rival rivals[POOL_COUNT];
-} scene;
+static struct pool_scene scene;
+static struct rival rivals[POOL_COUNT];
 
 static void no_wake(struct core *core, unsigned member)
 {
@@ -81,20 +74,11 @@ static int open_scene(void **state)
 {
 	(void)state;
 	memset(&scene, 0, sizeof scene);
-	scene.world.worker_count = CORES;
-	scene.world.control = CORES;
-	assert_int_equal(mailboxes_init(&scene.world.boxes, CORES + 1), 0);
-	scene.world.tallies = tallies_new();
-	assert_non_null(scene.world.tallies);
-	scene.config = make_config();
-	assert_int_equal(budget_assign(&scene.world, scene.config, NULL), 0);
-	core_init(&scene.core, &scene.world, HERE);
-	scene.core.wake = no_wake;
+	memset(rivals, 0, sizeof rivals);
+	pool_scene_open(&scene, make_config(), CORES, HERE, no_wake);
 	scene.core.now_ns = NS_PER_S;
-	snapshot_switch(&scene.core, scene.config);
-	assert_int_equal(pools_open(&scene.core, scene.config), 0);
 	for (int i = 0; i < POOL_COUNT; i++) {
-		struct rival *rival = &scene.rivals[i];
+		struct rival *rival = &rivals[i];
 
 		for (size_t at = 0; at < scene.core.pools->count; at++) {
 			struct pool *pool = scene.core.pools->items[at];
@@ -115,14 +99,9 @@ static int close_scene(void **state)
 {
 	(void)state;
 	for (int i = 0; i < POOL_COUNT; i++)
-		if (scene.rivals[i].lease.state == LEASE_WAITING)
-			lease_cancel_wait(&scene.core, &scene.rivals[i].lease);
-	pools_close(&scene.core);
-	snapshot_close(&scene.core);
-	mailboxes_destroy(&scene.world.boxes);
-	tallies_free(scene.world.tallies);
-	budget_forget(scene.config);
-	config_free(scene.config);
+		if (rivals[i].lease.state == LEASE_WAITING)
+			lease_cancel_wait(&scene.core, &rivals[i].lease);
+	pool_scene_close(&scene);
 	return 0;
 }
 
@@ -166,23 +145,23 @@ static void turn(struct rival *rival, uint64_t transaction_ns)
 static unsigned wait_ms(
 	unsigned transaction_ms, unsigned a_ends_ms, unsigned x_ends_ms, unsigned patience_ms)
 {
-	struct rival *both = &scene.rivals[POOL_OF_BOTH];
+	struct rival *both = &rivals[POOL_OF_BOTH];
 	uint64_t transaction_ns = transaction_ms * NS_PER_MS;
 	unsigned waited_ms = 0;
 
 	for (int i = 0; i < POOL_OF_BOTH; i++) {
-		wait_anew(&scene.rivals[i]);
-		turn(&scene.rivals[i], transaction_ns);
-		assert_true(scene.rivals[i].is_connected);
+		wait_anew(&rivals[i]);
+		turn(&rivals[i], transaction_ns);
+		assert_true(rivals[i].is_connected);
 	}
-	scene.rivals[POOL_OF_A].ends_ns = scene.core.now_ns + a_ends_ms * NS_PER_MS;
-	scene.rivals[POOL_OF_X].ends_ns = scene.core.now_ns + x_ends_ms * NS_PER_MS;
+	rivals[POOL_OF_A].ends_ns = scene.core.now_ns + a_ends_ms * NS_PER_MS;
+	rivals[POOL_OF_X].ends_ns = scene.core.now_ns + x_ends_ms * NS_PER_MS;
 	wait_anew(both);
 	while (!both->is_connected && waited_ms < patience_ms) {
 		scene.core.now_ns += TICK_MS * NS_PER_MS;
 		waited_ms += TICK_MS;
 		for (int i = 0; i < POOL_OF_BOTH; i++)
-			turn(&scene.rivals[i], transaction_ns);
+			turn(&rivals[i], transaction_ns);
 		both->is_connected = look(both);
 		assert_in_range(tally_read(&both->pool->database_tally->servers), 0, 1);
 		assert_in_range(tally_read(&both->pool->user_tally->servers), 0, 1);
@@ -194,7 +173,7 @@ static unsigned wait_ms(
 static void leave(void)
 {
 	for (int i = 0; i < POOL_COUNT; i++) {
-		struct rival *rival = &scene.rivals[i];
+		struct rival *rival = &rivals[i];
 		struct place place = places_of(rival->pool);
 
 		if (rival->lease.state == LEASE_WAITING)
@@ -206,7 +185,7 @@ static void leave(void)
 	}
 	core_run_ready(&scene.core);
 	for (int i = 0; i < POOL_COUNT; i++) {
-		const struct pool *pool = scene.rivals[i].pool;
+		const struct pool *pool = rivals[i].pool;
 		const struct tally *tallies[] = {
 			pool->database_tally, pool->user_tally, pool->own_tally};
 
@@ -250,9 +229,9 @@ static void a_place_of_one_limit_is_let_go(void **state)
 	assert_int_equal(wait_ms(1000, 500, 1000000, patience_ms), patience_ms);
 	for (unsigned ms = 0; ms < patience_ms; ms += TICK_MS) {
 		scene.core.now_ns += TICK_MS * NS_PER_MS;
-		turn(&scene.rivals[POOL_OF_A], 1000 * NS_PER_MS);
-		assert_false(look(&scene.rivals[POOL_OF_BOTH]));
-		unused_ms += scene.rivals[POOL_OF_A].is_connected ? 0 : TICK_MS;
+		turn(&rivals[POOL_OF_A], 1000 * NS_PER_MS);
+		assert_false(look(&rivals[POOL_OF_BOTH]));
+		unused_ms += rivals[POOL_OF_A].is_connected ? 0 : TICK_MS;
 	}
 	assert_in_range(unused_ms, 0, 1000);
 	leave();

@@ -28,8 +28,7 @@ static size_t count_of(const struct table *table, uint64_t hash)
 {
 	size_t count = 0;
 
-	table_each(link, table, hash)
-	{
+	table_each(link, table, hash) {
 		assert_true(link->hash == hash);
 		count++;
 	}
@@ -69,8 +68,7 @@ static void walks_each_once(void **state)
 	(void)state;
 	for (size_t i = 0; i < THINGS; i++)
 		table_add(&table, &things[i].link, i * UINT64_C(0x9e3779b97f4a7c15));
-	table_each_of_all(link, &table)
-	{
+	table_each_of_all(link, &table) {
 		struct thing *thing = container_of(link, struct thing, link);
 
 		assert_false(thing->is_seen);
