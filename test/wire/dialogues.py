@@ -5,7 +5,7 @@ not depend on how the input is cut into packets: so they are also sent in one pi
 """
 import struct
 
-from wireclient import (COPY_DONE, FLUSH, SYNC, TERMINATE, bind, close_portal, close_statement, copy_data, copy_fail,
+from wireclient import (COPY_DONE, FLUSH, OUTLIVES_CANCEL, SYNC, TERMINATE, bind, close_portal, close_statement, copy_data, copy_fail,
                         describe_portal, describe_statement, execute, function_call, message, parse, query, text)
 
 # Run once by the superuser in the test database, then wire_reset() before each dialogue.
@@ -480,7 +480,7 @@ dialogue("function_call_truncated", send(message(b"F", struct.pack("!Ih", INT4PL
 dialogue("cancel_simple", send(query("SELECT 'cancel_simple', pg_sleep(60)")), active("cancel_simple"), cancel(), ready(), ask("SELECT 1"))
 dialogue("cancel_extended", send(extended("SELECT 'cancel_extended', pg_sleep(60)"), extended("SELECT 1"), SYNC), active("cancel_extended"), cancel(), ready(), ask("SELECT 1"))
 dialogue("cancel_in_transaction", ask("BEGIN"), send(query("SELECT 'cancel_in_transaction', pg_sleep(60)")), active("cancel_in_transaction"), cancel(), ready(), ask("SELECT 1", "ROLLBACK", "SELECT 2"), modes=NO_STATEMENT)
-dialogue("cancel_in_a_pipeline", send(query("SELECT 'cancel_in_a_pipeline', pg_sleep(60)"), query("SELECT 2"), query("SELECT 3")), active("cancel_in_a_pipeline"), cancel(), ready(3))
+dialogue("cancel_in_a_pipeline", send(query("SELECT 'cancel_in_a_pipeline', pg_sleep(60)"), query(OUTLIVES_CANCEL), query("SELECT 3")), active("cancel_in_a_pipeline"), cancel(), ready(3))
 dialogue("cancel_copy_out", send(query("COPY (SELECT 'cancel_copy_out', pg_sleep(60)) TO STDOUT")), active("cancel_copy_out"), cancel(), ready(), ask("SELECT 1"))
 dialogue("cancel_while_idle", ask("SELECT 1"), cancel(), ask("SELECT 2"))
 dialogue("statement_timeout", ask("BEGIN", "SET LOCAL statement_timeout = 20", "SELECT pg_sleep(60)", "ROLLBACK", "SELECT 1"), modes=NO_STATEMENT)

@@ -484,6 +484,10 @@ class Wire:
         return send_cancel(self.address, self.pid, self.secret, self.timeout)
 
 
+# PostgreSQL signals the backend and then its process group: of a pipeline, the second signal may meet the next query.
+OUTLIVES_CANCEL = "DO $$ BEGIN PERFORM pg_sleep(0.3); EXCEPTION WHEN query_canceled THEN NULL; END $$"
+
+
 def send_cancel(address, pid, secret, timeout=DEFAULT_TIMEOUT_S):
     with Wire(address, timeout) as other:
         other.send(untyped_packet(CANCEL_REQUEST, struct.pack("!i", pid) + secret))
