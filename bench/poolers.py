@@ -74,6 +74,7 @@ class Pooler:
         self.port = None
         self.case = None     # of a row, if it has some
         self.databases = 1
+        self.cores = 1       # in rows without cases
 
     def as_case(self, case):
         """Itself as one of a row's cases."""
@@ -87,7 +88,7 @@ class Pooler:
 
     @property
     def workers(self):
-        return self.case.workers if self.case else 1
+        return self.case.workers if self.case else self.cores
 
     def load_of(self, row):
         return self.case.load if self.case and self.case.load else row.load
@@ -333,8 +334,8 @@ def find(name, *places):
     return None
 
 
-def available(build, wanted):
-    """The poolers to compare, those that were built or found. `wanted`: their names, or None for all."""
+def available(build, wanted, workers=1):
+    """The poolers to compare, those that were built or found. `wanted`: their names, or None for all. `workers` are pgring's."""
     programs = [
         (Relay, f'{build}/bench/relay'), (RelayUring, f'{build}/bench/relay'),
         (PgBouncer, find('pgbouncer', 'pgbouncer', '/usr/sbin/pgbouncer')),
@@ -342,5 +343,9 @@ def available(build, wanted):
         (Odyssey, os.environ.get('ODYSSEY') and find('odyssey')),
         (PgDog, os.environ.get('PGDOG') and find('pgdog')),
     ]
-    return [kind(path) for kind, path in programs
-            if path and os.path.exists(path) and (not wanted or kind.name.lower() in wanted)]
+    found = [kind(path) for kind, path in programs
+             if path and os.path.exists(path) and (not wanted or kind.name.lower() in wanted)]
+    for pooler in found:
+        if isinstance(pooler, Pgring):
+            pooler.cores = workers
+    return found
