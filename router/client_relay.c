@@ -346,6 +346,52 @@ static void relay_malformed(struct core *core, struct client *client, const stru
 	client_violation(core, client, text);
 }
 
+/* A message that does not go as it is: what came before it has been sent. Returns false if it has to wait. Else its first
+ * `ret_dealt` bytes are dealt with, and client->left and client->discards say what becomes of the rest. */
+static bool relay_divert(struct core *core, struct client *client, struct client_request *message,
+	enum relay_verdict verdict, size_t *ret_dealt)
+{
+	struct lease *lease = &client->lease;
+	uint32_t bytes = message->frame.bytes;
+	size_t dealt;
+
+	*ret_dealt = 0;
+	switch (verdict) {
+	case RELAY_WAIT:
+		return false;
+	case RELAY_RESTORE:
+		subscriber_restore(core, lease);
+		return true; /* to be decided on again */
+	case RELAY_REWRITE:
+		if (unlikely(!client_prepared_send(core, client, message, &dealt))) {
+			client->is_waiting = true;
+			lease_watch(core, lease);
+			return false;
+		}
+		relay_count(client, message->frame.type);
+		client->discards = dealt == bytes;
+		if (!client->discards)
+			*ret_dealt = dealt;
+		client->left = bytes - (uint32_t)*ret_dealt;
+		return true;
+	case RELAY_AWAIT:
+		lease_watch(core, lease);
+		return false;
+	case RELAY_REFUSE:
+		lease_refuse(
+			core, lease, relay_pending_kind(message->frame.type), message->refusal);
+		break;
+	case RELAY_DROP:
+		break;
+	case RELAY_FORWARD:
+	case RELAY_END:
+		UNREACHABLE();
+	}
+	client->left = bytes;
+	client->discards = true;
+	return true;
+}
+
 /* ---- the slow path: message by message out of client->in ---- */
 
 /* Moves bytes of the present message on. Returns false if it is still incomplete. */
@@ -366,13 +412,6 @@ static bool relay_move(struct core *core, struct client *client)
 	return client->left == 0;
 }
 
-static void relay_refuse(
-	struct core *core, struct client *client, const struct client_request *message)
-{
-	lease_refuse(
-		core, &client->lease, relay_pending_kind(message->frame.type), message->refusal);
-}
-
 /* Texts are looked at as a whole, except of messages too large to be kept. */
 static void relay_spread(struct core *core, struct client *client, struct client_request *message)
 {
@@ -385,42 +424,15 @@ static void relay_spread(struct core *core, struct client *client, struct client
 	message->body_len = n - FRAME_HEAD;
 }
 
-/* Makes the answers come that the first message waits for. */
-static bool relay_await(struct core *core, struct client *client)
-{
-	lease_watch(core, &client->lease);
-	client->left = 0;
-	return false;
-}
-
-/* Sends the beginning of the message as client_prepared_send wants it, and the rest as it is. */
-static bool relay_rewrite(
-	struct core *core, struct client *client, const struct client_request *message)
-{
-	size_t dealt;
-	uint32_t n;
-
-	if (!client_prepared_send(core, client, message, &dealt)) {
-		client->is_waiting = true;
-		return relay_await(core, client);
-	}
-	relay_count(client, message->frame.type);
-	n = (uint32_t)dealt;
-	client->discards = n == message->frame.bytes;
-	if (n > client->in.bytes)
-		n = client->in.bytes;
-	chain_pop(core, &client->in, n);
-	client->left -= n;
-	return client->left == 0 || relay_move(core, client);
-}
-
 /* Deals with the first message of client->in. Returns false if it must stay. */
 static bool relay_first(struct core *core, struct client *client)
 {
 	uint8_t head[RELAY_PEEK];
 	size_t have = chain_peek(&client->in, head, sizeof head);
 	struct client_request message;
+	enum relay_verdict verdict;
 	uint32_t enough;
+	size_t dealt;
 
 	switch (frame_read(frame_from_client, head, have, &message.frame)) {
 	case FRAME_MORE:
@@ -441,32 +453,18 @@ static bool relay_first(struct core *core, struct client *client)
 		return false;
 	if (have < message.frame.bytes && message.frame.how != FRAME_PASS)
 		relay_spread(core, client, &message);
-	client->left = message.frame.bytes;
-	client->discards = false;
-	switch (relay_decide(core, client, &message)) {
-	case RELAY_FORWARD:
-		return relay_move(core, client);
-	case RELAY_REWRITE:
-		return relay_rewrite(core, client, &message);
-	case RELAY_REFUSE:
-		relay_refuse(core, client, &message);
-		client->discards = true;
-		return relay_move(core, client);
-	case RELAY_DROP:
-		client->discards = true;
-		return relay_move(core, client);
-	case RELAY_AWAIT:
-		return relay_await(core, client);
-	case RELAY_RESTORE:
-		subscriber_restore(core, &client->lease);
-		client->left = 0;
-		return true;
-	case RELAY_WAIT:
-	case RELAY_END:
-		client->left = 0;
+	verdict = relay_decide(core, client, &message);
+	if (verdict == RELAY_END)
 		return false;
+	if (verdict == RELAY_FORWARD) {
+		client->left = message.frame.bytes;
+		client->discards = false;
+		return relay_move(core, client);
 	}
-	UNREACHABLE();
+	if (!relay_divert(core, client, &message, verdict, &dealt))
+		return false;
+	chain_pop(core, &client->in, (uint32_t)dealt);
+	return client->left == 0 || relay_move(core, client);
 }
 
 /* Sees to it that a client is read from exactly while there is room for what it sends. */
@@ -549,6 +547,7 @@ static size_t relay_span(
 	while (at < end) {
 		struct client_request message;
 		enum relay_verdict verdict;
+		size_t dealt;
 		uint32_t n;
 
 		if (client->left > 0) {
@@ -595,32 +594,9 @@ static size_t relay_span(
 		if (verdict == RELAY_END)
 			return (size_t)(end - start);
 		relay_pass(core, client, span, run, at);
-		if (verdict == RELAY_AWAIT)
-			lease_watch(core, &client->lease);
-		if (verdict == RELAY_WAIT || verdict == RELAY_AWAIT)
+		if (!relay_divert(core, client, &message, verdict, &dealt))
 			return (size_t)(at - start);
-		run = at;
-		if (unlikely(verdict == RELAY_RESTORE)) {
-			subscriber_restore(core, &client->lease);
-			continue;
-		}
-		client->left = n;
-		client->discards = true;
-		if (verdict == RELAY_REFUSE) {
-			relay_refuse(core, client, &message);
-		} else if (verdict == RELAY_REWRITE) {
-			size_t dealt;
-
-			if (unlikely(!client_prepared_send(core, client, &message, &dealt))) {
-				client->is_waiting = true;
-				(void)relay_await(core, client);
-				return (size_t)(at - start);
-			}
-			relay_count(client, message.frame.type);
-			run = at += dealt;
-			client->left -= (uint32_t)dealt;
-			client->discards = false;
-		}
+		run = at += dealt;
 	}
 	relay_pass(core, client, span, run, end);
 	return (size_t)(end - start);

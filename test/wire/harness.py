@@ -349,9 +349,12 @@ class Postgres:
         wait_until(lambda: not self.server_pids(), 10, "end of the sessions of earlier tests")
 
     def await_active(self, marker, count=1, timeout=10.0):
-        """Waits until `count` sessions run a statement that contains marker."""
+        """Waits until `count` sessions run a statement that contains marker, and are where it stands: in pg_sleep() or before a
+        lock. Until then it may still be planned, and who ends it gets less of an answer than later."""
         statement = ("SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = 'active' AND query LIKE '%%%s%%'"
                      % marker)
+        if count > 0:
+            statement += " AND wait_event_type IN ('Timeout', 'Lock')"
         wait_until(lambda: int(self.value(statement)) == count, timeout, "%d running statements with %r" % (count, marker))
 
 
