@@ -202,7 +202,7 @@ static void gather_memory(struct core *core, struct gather_memory *memory)
 	gather_slab(&memory[MEMORY_CANCELS], &core->pools->cancels);
 	memory[MEMORY_BUFFERS].spare = ring_buffers_free(ring);
 	memory[MEMORY_BUFFERS].used = ring_buffers_all(ring) - ring_buffers_free(ring);
-	memory[MEMORY_BLOCKS].spare = core->net->free_block_count;
+	memory[MEMORY_BLOCKS].spare = core->net->blocks.count;
 	while ((stream = slab_next(&core->net->streams, &at)))
 		memory[MEMORY_OUTPUT].used += stream->out.bytes;
 	memory[MEMORY_STATEMENTS].used = statements_bytes(&core->pools->statements);

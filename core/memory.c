@@ -28,6 +28,11 @@ void memory_read(struct memory_figures *ret_figures)
 	ret_figures->resident =
 		mallctl("stats.resident", &value, &value_len, NULL, 0) == 0 ? value : 0;
 }
+
+void memory_trim(void)
+{
+	mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+}
 #else
 #include <malloc.h>
 
@@ -42,6 +47,10 @@ void memory_read(struct memory_figures *ret_figures)
 
 	ret_figures->allocated = info.uordblks + info.hblkhd;
 	ret_figures->resident = info.arena + info.hblkhd;
+}
+
+void memory_trim(void)
+{
 }
 #endif
 

@@ -18,6 +18,9 @@ const char *memory_allocator(void);
 /* Takes some 100 us: for the console and metrics only. Any thread. */
 void memory_read(struct memory_figures *ret_figures);
 
+/* Gives back what the allocator keeps for this thread. For who has freed much, and may allocate nothing for long. */
+void memory_trim(void);
+
 /* Zeroed memory that shares no cache line with anything else, or NULL; ended by free(). */
 void *memory_lines(size_t bytes);
 

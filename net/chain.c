@@ -17,18 +17,23 @@ struct piece {
 };
 
 #define BLOCK_BYTES (LIMIT_BLOCK_BYTES - sizeof(struct piece))
-enum { BLOCKS_KEPT = 512 }; /* of one core, for reuse */
+enum { SPARES_MOST = 512 }; /* of one core and kind */
 _Static_assert(BLOCK_BYTES >= LIMIT_COPY_BYTES, "a copied piece fits in one block");
+
+static struct spares *piece_spares(struct net *net, enum piece_kind kind)
+{
+	return kind == PIECE_BLOCK ? &net->blocks : &net->pieces;
+}
 
 static struct piece *piece_new(struct net *net, enum piece_kind kind)
 {
-	struct piece **list = kind == PIECE_BLOCK ? &net->free_blocks : &net->free_pieces;
-	struct piece *piece = *list;
+	struct spares *spares = piece_spares(net, kind);
+	struct piece *piece = spares->first;
 
 	if (piece) {
-		*list = piece->next;
-		if (kind == PIECE_BLOCK)
-			net->free_block_count--;
+		spares->first = piece->next;
+		if (--spares->count < spares->least)
+			spares->least = spares->count;
 	} else {
 		piece = malloc(kind == PIECE_BLOCK ? LIMIT_BLOCK_BYTES : sizeof *piece);
 		CHECK(piece); /* Linux overcommits: this is not how memory ends */
@@ -46,16 +51,11 @@ static struct piece *piece_new(struct net *net, enum piece_kind kind)
 
 static void piece_free(struct net *net, struct piece *piece)
 {
+	struct spares *spares = piece_spares(net, (enum piece_kind)piece->kind);
+
 	switch ((enum piece_kind)piece->kind) {
 	case PIECE_BLOCK:
-		if (net->free_block_count == BLOCKS_KEPT) {
-			free(piece);
-			return;
-		}
-		piece->next = net->free_blocks;
-		net->free_blocks = piece;
-		net->free_block_count++;
-		return;
+		break;
 	case PIECE_BUFFER:
 		ring_buffer_drop(net->ring, piece->buffer);
 		break;
@@ -67,8 +67,13 @@ static void piece_free(struct net *net, struct piece *piece)
 		free(piece->heap);
 		break;
 	}
-	piece->next = net->free_pieces;
-	net->free_pieces = piece;
+	if (spares->count == SPARES_MOST) {
+		free(piece);
+		return;
+	}
+	piece->next = spares->first;
+	spares->first = piece;
+	spares->count++;
 }
 
 static void piece_own(struct net *net, struct piece *piece, void *bytes, size_t len)
@@ -273,20 +278,33 @@ unsigned chain_unborrow(struct core *core, struct chain *chain, size_t skip)
 	return returned;
 }
 
-static void piece_free_list(struct piece *piece)
+static void spares_free(struct spares *spares, unsigned count)
 {
-	while (piece) {
-		struct piece *next = piece->next;
+	while (count-- > 0) {
+		struct piece *piece = spares->first;
 
+		spares->first = piece->next;
+		spares->count--;
 		free(piece);
-		piece = next;
 	}
+}
+
+static void spares_trim(struct spares *spares)
+{
+	unsigned most = spares->count > CHAIN_SPARES ? spares->count - CHAIN_SPARES : 0;
+
+	spares_free(spares, spares->least < most ? spares->least : most);
+	spares->least = spares->count;
+}
+
+void chain_trim(struct core *core)
+{
+	spares_trim(&core->net->pieces);
+	spares_trim(&core->net->blocks);
 }
 
 void chain_free_lists(struct core *core)
 {
-	piece_free_list(core->net->free_pieces);
-	piece_free_list(core->net->free_blocks);
-	core->net->free_pieces = core->net->free_blocks = NULL;
-	core->net->free_block_count = 0;
+	spares_free(&core->net->pieces, core->net->pieces.count);
+	spares_free(&core->net->blocks, core->net->blocks.count);
 }

@@ -56,7 +56,15 @@ size_t chain_peek(const struct chain *chain, void *ret_bytes, size_t len);
  * Returns how many buffers were given back. */
 unsigned chain_unborrow(struct core *core, struct chain *chain, size_t skip);
 
-/* For the loop: frees what the free lists keep. */
+/* For the loop. What is freed is kept to be used again: whether that is more than a little, ... */
+enum { CHAIN_SPARES = 32 };
+static inline bool chain_wants_trim(const struct net *net)
+{
+	return net->blocks.count > CHAIN_SPARES || net->pieces.count > CHAIN_SPARES;
+}
+/* ... frees what nobody has needed since the last call, but for that, ... */
+void chain_trim(struct core *core);
+/* ... and frees all of it. */
 void chain_free_lists(struct core *core);
 
 #endif

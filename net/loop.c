@@ -3,16 +3,26 @@
 
 #include "core/clock.h"
 #include "core/errors.h"
+#include "core/memory.h"
 #include "net/listener.h"
 #include "net/stream.h"
 
 #include <stdlib.h>
+
+enum { LOOP_TRIM_MS = 1000 };
 
 /* The eventfd of this core, for members without a ring. */
 static void loop_arm_wake(struct core *core)
 {
 	ring_read(core->net->ring, RING_WAKE, core->world->boxes.members[core->index].wake_fd,
 		&core->net->wake_count, sizeof core->net->wake_count);
+}
+
+static void loop_trim(struct core *core, struct timer *timer)
+{
+	(void)timer;
+	chain_trim(core);
+	memory_trim();
 }
 
 int loop_open(struct core *core, const struct ring_options *options, char *why, size_t why_size)
@@ -26,6 +36,7 @@ int loop_open(struct core *core, const struct ring_options *options, char *why, 
 	list_init(&net->dirty);
 	list_init(&net->starved);
 	list_init(&net->holders);
+	timer_init(&net->trim_timer, loop_trim);
 	error = slab_init(&net->streams, sizeof(struct stream), LIMIT_SLOTS);
 	if (error)
 		goto fail;
@@ -83,6 +94,8 @@ void loop_turn(struct core *core, uint64_t timeout_ns)
 		core->each_turn(core);
 	if (slab_wants_trim(&core->net->streams))
 		slab_trim(&core->net->streams);
+	if (chain_wants_trim(core->net) && !timer_is_set(&core->net->trim_timer))
+		core_timer_set(core, &core->net->trim_timer, LOOP_TRIM_MS);
 	stream_feed_starved(core);
 	stream_ration_all(core);
 	stream_flush_all(core);
@@ -112,6 +125,7 @@ void loop_close(struct core *core)
 {
 	struct net *net = core->net;
 
+	core_timer_stop(core, &net->trim_timer);
 	listener_free_all(core);
 	ring_close(net->ring);
 	slab_destroy(&net->streams);

@@ -13,11 +13,18 @@
 struct piece;
 struct listener;
 
+/* What was freed and waits to be used again. */
+struct spares {
+	struct piece *first;
+	unsigned count;
+	unsigned least; /* there were never fewer since chain_trim */
+};
+
 struct net {
 	struct ring *ring;
 	struct slab streams;
-	struct piece *free_pieces, *free_blocks;
-	unsigned free_block_count;
+	struct spares pieces, blocks;
+	struct timer trim_timer;
 	bool is_rationed;    /* what is received in a turn is bounded more tightly than usual */
 	bool wants_ration;   /* the router says so (stream_ration) */
 	uint64_t heap_bytes; /* of pieces in memory of their own: what slow peers have not read */

@@ -531,14 +531,43 @@ static void the_free_lists_have_a_bound(void **state)
 		for (unsigned i = 0; i < 10000; i++)
 			chain_copy(&core, &chain, bytes, sizeof bytes);
 		chain_clear(&core, &chain);
-		assert_in_range(net.free_block_count, 1, 4096);
+		assert_in_range(net.blocks.count, 1, 4096);
 	}
 	chain_free_lists(&core);
-	assert_null(net.free_blocks);
-	assert_null(net.free_pieces);
-	assert_int_equal(net.free_block_count, 0);
+	assert_null(net.blocks.first);
+	assert_null(net.pieces.first);
+	assert_int_equal(net.blocks.count, 0);
 	chain_copy(&core, &chain, bytes, 1); /* and it goes on */
 	chain_clear(&core, &chain);
+}
+
+/* What is needed again and again is kept, what only a crowd has needed is not. */
+static void what_is_not_needed_is_given_back(void **state)
+{
+	struct chain chain = {0};
+	uint8_t bytes[4096] = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		chain_copy(&core, &chain, bytes, sizeof bytes);
+		chain_adopt(&core, &chain, calloc(1, 8), 8);
+	}
+	chain_clear(&core, &chain);
+	assert_true(chain_wants_trim(&net));
+	chain_trim(&core); /* in this time there was a moment without any */
+	assert_true(net.blocks.count > 300 && net.pieces.count == 100);
+	chain_copy(&core, &chain, bytes, 1);
+	for (unsigned i = 0; i < 60; i++)
+		chain_adopt(&core, &chain, calloc(1, 8), 8);
+	chain_clear(&core, &chain);
+	chain_trim(&core);
+	assert_int_equal(net.blocks.count, CHAIN_SPARES);
+	assert_int_equal(net.pieces.count, 60);
+	chain_trim(&core);
+	assert_int_equal(net.pieces.count, CHAIN_SPARES);
+	assert_false(chain_wants_trim(&net));
+	chain_trim(&core);
+	assert_int_equal(net.blocks.count, CHAIN_SPARES);
 }
 
 #define WITH_A_NET(test) cmocka_unit_test_setup_teardown(test, net_open, net_close)
@@ -555,6 +584,7 @@ int main(void)
 		WITH_A_NET(pieces_are_as_many_as_asked_for),
 		WITH_A_NET(random_operations_keep_the_bytes),
 		WITH_A_NET(the_free_lists_have_a_bound),
+		WITH_A_NET(what_is_not_needed_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
