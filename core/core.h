@@ -33,11 +33,11 @@ struct task {
 	void (*run)(struct core *core, struct task *task);
 };
 
-/* What all threads share. Immutable once they run, but for the mailboxes, the log rings and the sum of held bytes. */
+/* What all threads share. Immutable once they run, but for the mailboxes, the log rings, and what is atomic. */
 struct world {
 	unsigned worker_count; /* cores that serve clients: members 0..worker_count-1 */
 	unsigned control;      /* the member that administers */
-	unsigned
+	atomic_uint
 		client_descriptors; /* clients that are accepted at most; 0: no bound (core/load.h) */
 	unsigned first_job; /* job threads: first_job .. first_job + LIMIT_JOB_THREADS - 1 */
 	struct mailboxes boxes;
@@ -65,7 +65,7 @@ struct core {
 	void (*signalled)(
 		struct core *core, int result); /* control's: a signal was read; may be NULL */
 	unsigned next_job;                      /* job thread that gets the next job */
-	unsigned jobs_out;                      /* jobs that have not come back */
+	unsigned jobs_out; /* jobs that have not come back, errands not counted */
 	bool stopping;
 	struct timer load_timer;
 	uint64_t load_thread_ns, load_since_ns; /* at the last look */

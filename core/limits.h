@@ -3,8 +3,9 @@
 #define PGRING_CORE_LIMITS_H
 
 enum {
-	LIMIT_CORES = 256, /* threads with a ring, control included */
-	LIMIT_JOB_THREADS = 2,
+	LIMIT_CORES = 256,     /* threads with a ring, control included */
+	LIMIT_JOB_THREADS = 3, /* the last one sends errands off */
+	LIMIT_ERRANDS = 64,    /* threads that wait for somebody outside, at once */
 	LIMIT_MEMBERS = LIMIT_CORES + LIMIT_JOB_THREADS, /* whoever has a mailbox */
 	LIMIT_MAILBOX = 256,                             /* letters between one pair of members */
 	LIMIT_SLOTS = 1 << 20,      /* of one kind of one core: clients, servers, streams */

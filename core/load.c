@@ -49,14 +49,14 @@ void load_remove(struct world *world, unsigned core)
 
 unsigned load_room(const struct world *world)
 {
+	unsigned most = atomic_load_explicit(&world->client_descriptors, memory_order_relaxed);
 	uint64_t clients = 0;
 
-	if (world->client_descriptors == 0)
+	if (most == 0)
 		return UINT32_MAX;
 	for (unsigned i = 0; i < world->worker_count; i++)
 		clients += atomic_load_explicit(&world->loads[i].clients, memory_order_relaxed);
-	return clients < world->client_descriptors ? world->client_descriptors - (unsigned)clients
-						   : 0;
+	return clients < most ? most - (unsigned)clients : 0;
 }
 
 static uint32_t load_least_busy(const struct world *world)

@@ -1,4 +1,4 @@
-/* getaddrinfo on a job thread, as it may wait for a name server. */
+/* getaddrinfo on a thread of its own, as it may wait for a name server. */
 #include "net/resolve.h"
 
 #include "core/core.h"
@@ -19,6 +19,7 @@ static void resolve_run(struct job *job)
 	snprintf(service, sizeof service, "%u", resolve->port);
 	resolve->count = 0;
 	error = getaddrinfo(resolve->host, service, &hints, &found);
+	job->has_failed = true;
 	if (error) {
 		resolve->error = ERR_RESOLVE;
 		resolve->reason = gai_strerror(error);
@@ -38,6 +39,18 @@ static void resolve_run(struct job *job)
 	freeaddrinfo(found);
 	resolve->error = resolve->count > 0 ? 0 : ERR_RESOLVE;
 	resolve->reason = "the name has no address";
+	job->has_failed = resolve->error != 0;
+}
+
+static void resolve_share(struct job *job, struct job *other)
+{
+	struct resolve *resolve = container_of(job, struct resolve, job);
+	const struct resolve *found = container_of(other, struct resolve, job);
+
+	resolve->error = found->error;
+	resolve->reason = found->reason;
+	resolve->count = found->count;
+	memcpy(resolve->addresses, found->addresses, sizeof resolve->addresses);
 }
 
 static void resolve_done(struct core *core, struct job *job)
@@ -49,7 +62,10 @@ static void resolve_done(struct core *core, struct job *job)
 
 int resolve_start(struct core *core, struct resolve *resolve)
 {
-	resolve->job.run = resolve_run;
-	resolve->job.done = resolve_done;
+	snprintf(resolve->key, sizeof resolve->key, "%s %u", resolve->host, resolve->port);
+	resolve->job = (struct job){.run = resolve_run,
+		.done = resolve_done,
+		.key = resolve->key,
+		.share = resolve_share};
 	return jobs_submit(core, &resolve->job);
 }

@@ -1,4 +1,4 @@
-/* resolve: host names to addresses, on a job thread.
+/* resolve: host names to addresses, on a thread that may wait for a name server: an errand of core/jobs.h.
  *
  * Owner: the caller, until its callback ran. Thread: the core's.
  */
@@ -17,6 +17,7 @@ struct resolve {
 	void (*resolved)(struct core *core, struct resolve *resolve);
 	void *owner;
 	char host[256];
+	char key[272]; /* host and port */
 	uint16_t port;
 	int error;
 	const char *reason;

@@ -18,6 +18,7 @@ enum {
 	POOL_ATTEMPT_DELAY_MS_MAX = 24 * 3600 * 1000, /* nobody waits for longer */
 	POOL_OPEN_AT_ONCE = 16,
 	POOL_NAME_TTL_MS = 5000,
+	POOL_NAME_PATIENCE_MS = 500, /* how long a lookup is waited for while an address is known */
 };
 
 static void pool_dispatch(struct core *core, struct task *task);
@@ -160,13 +161,16 @@ static void pool_retry(struct core *core, struct timer *timer)
 static void pool_waited(struct core *core, struct timer *timer)
 {
 	struct pool *pool = container_of(timer, struct pool, waited);
-	uint64_t limit_ns = (uint64_t)core->pools->config->general.checkout_timeout_ms * NS_PER_MS;
+	int64_t limit_ms = core->pools->config->general.checkout_timeout_ms;
+	uint64_t limit_ns = (uint64_t)limit_ms * NS_PER_MS;
 	struct fault fault = {"ERROR", SQLSTATE_SYSTEM_ERROR, "checkout timeout", NULL,
 		"All server connections of this pool are in use: raise pool_size or "
 		"checkout_timeout, "
 		"or make transactions shorter."};
 	struct list *link;
 
+	if (limit_ms == CONFIG_UNLIMITED)
+		return; /* since a reload */
 	if (pool->failures > 0) {
 		fault.detail = pool->failure_text;
 		fault.hint = NULL;
@@ -234,8 +238,14 @@ static int pool_find_addresses(struct core *core, struct pool *pool)
 	struct resolve *resolve;
 	int error;
 
-	if (pool->resolve)
-		return ERR_FULL;
+	if (pool->resolve) {
+		/* a name server that says nothing: what was known is better than that */
+		return pool->address_count > 0 &&
+				core->now_ns - pool->resolving_ns >=
+					POOL_NAME_PATIENCE_MS * NS_PER_MS
+			? 0
+			: ERR_FULL;
+	}
 	/* A name whose addresses have all failed may mean another server by now. */
 	if (pool->address_count > 0 &&
 		(pool->resolved_ns == 0 ||
@@ -259,10 +269,13 @@ static int pool_find_addresses(struct core *core, struct pool *pool)
 	error = resolve_start(core, resolve);
 	if (error) {
 		free(resolve);
+		core_timer_set(core, &pool->retry, POOL_RETRY_MS_MIN);
 		return error;
 	}
 	pool->resolve = resolve;
 	pool->resolving_ns = core->now_ns;
+	if (pool->address_count > 0)
+		core_timer_set(core, &pool->retry, POOL_NAME_PATIENCE_MS);
 	return ERR_FULL;
 }
 

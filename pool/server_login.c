@@ -241,7 +241,7 @@ static void login_start_derivation(struct core *core, struct server *server, con
 	struct login_job *login = calloc(1, sizeof *login);
 
 	CHECK(login);
-	login->job = (struct job){login_derive, login_derived};
+	login->job = (struct job){.run = login_derive, .done = login_derived};
 	login->slot = slab_index(server);
 	login->generation = slab_generation(server);
 	login->password = server->password;

@@ -195,7 +195,7 @@ static void keys_start(struct core *core, struct keys *table, size_t index, cons
 	struct keys_job *keys = calloc(1, sizeof *keys);
 
 	CHECK(keys);
-	keys->job = (struct job){keys_run, keys_done};
+	keys->job = (struct job){.run = keys_run, .done = keys_done};
 	keys->keys = keys_hold(table);
 	keys->index = index;
 	keys->secrets = calloc(count + 1, sizeof *keys->secrets);

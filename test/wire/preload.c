@@ -1,6 +1,6 @@
 /* preload: what the wire tests put between the program and libc: a wall clock that can be stepped, and a host name that comes and
  * goes. Loaded by LD_PRELOAD. The file that PRELOAD_FILE names says what holds at present: seconds that the wall clock is off, and
- * the address of moving.test, or "-" while it does not resolve. */
+ * the address of moving.test, "-" while it does not resolve, or "?" while its name server says nothing. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <netdb.h>
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static void preload_read(long *ret_seconds, char ret_address[64])
 {
@@ -53,6 +54,10 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
 	if (!host || strcmp(host, "moving.test") != 0)
 		return real(host, service, hints, ret_found);
 	preload_read(&seconds, address);
+	while (strcmp(address, "?") == 0) {
+		usleep(10000);
+		preload_read(&seconds, address);
+	}
 	if (strcmp(address, "-") == 0)
 		return EAI_NONAME;
 	return real(address, service, hints, ret_found);

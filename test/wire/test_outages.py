@@ -1,5 +1,6 @@
 """Servers that are killed, frozen, full or gone, and how soon all is well again; a log that cannot be written, a clock that jumps,
 an end in the middle of the work. The promises are those of docs/reliability.md."""
+import concurrent.futures
 import contextlib
 import os
 import shutil
@@ -13,7 +14,8 @@ import pytest
 import crowd
 import harness
 import wireclient
-from harness import DATABASE, PASSWORD, USER, database_row, wait_until
+from console import Console
+from harness import DATABASE, PASSWORD, USER, database_row, user_row, wait_until
 from wireclient import error_fields, query
 
 pytestmark = pytest.mark.pgring_only
@@ -263,6 +265,51 @@ def test_host_that_moves(pooler, postgres, preload):
     assert "refused" in reason(one).lower()
     preload.set(address=postgres.host)
     served_again(one)
+
+
+@pytest.mark.parametrize("workers", (1, 4))
+def test_name_server_that_says_nothing(pooler, postgres, preload, workers):
+    """Many clients and pools wait for the address of one host: logins and names of other databases do not. When the name server is
+    back, they are served; and while it is not, the end of the process does not wait for it."""
+    preload.set(address="?")
+    names = ["stuck%d" % i for i in range(6)]
+    one = pooler(databases=[database_row(postgres, host="localhost")] + [database_row(postgres, name, host="moving.test") for name in names + ["last"]],
+                 users=[user_row(USER, None, all_databases=True), user_row("sam"), user_row("clara")], checkout_timeout=60000,
+                 env=preload.env(), min_pool_size=0, workers=workers)
+
+    def stuck(name):
+        wire = one.wire(timeout=30)
+        wire.login(USER, PASSWORD, name)
+        return wire.one("SELECT 'served'")
+
+    with concurrent.futures.ThreadPoolExecutor(4 * len(names)) as threads:
+        waiting = [threads.submit(stuck, name) for name in 4 * names]
+        for user in (USER, "sam", "clara"):
+            assert one.connect(user, timeout=10).one("SELECT session_user") == user
+        assert not any(future.done() for future in waiting)
+        preload.set(address=postgres.host)
+        assert [future.result() for future in waiting] == ["served"] * len(waiting)
+        preload.set(address="?")
+        console = Console(one.console())
+        waiting = threads.submit(stuck, "last")
+        wait_until(lambda: console.row("SHOW LISTS", list="dns_pending")["items"] != "0", 10, "a lookup")
+        one.process.signal(signal.SIGTERM)
+        assert one.process.wait(8) == 0
+        assert isinstance(waiting.exception(), (wireclient.WireError, OSError))
+
+
+def test_known_address_is_used(pooler, breakable, preload):
+    """The server fails and is back at its old address, and meanwhile the name server has stopped to answer: nobody waits for that."""
+    preload.set(address=breakable.host)
+    one = pooler(server=breakable, databases=[database_row(breakable, host="moving.test")], checkout_timeout=4000, connect_timeout=1000,
+                 env=preload.env())
+    assert one.connect().one("SELECT 1") == "1"
+    breakable.stop()
+    assert "refused" in reason(one).lower()
+    preload.set(address="?")
+    breakable.start()
+    served_again(one, within=5)
+    preload.set(address=breakable.host)
 
 
 # ---- the world around ------------------------------------------------------------------------------------------------------------------
