@@ -206,14 +206,12 @@ static void command_resume(struct core *core, struct console_statement *statemen
 {
 	const char *database = command_argument(statement);
 
-	if (console_of(core)->hooks.is_stopping(core)) {
-		console_failf(core, statement, "pooler is shutting down");
-		return;
-	}
 	if (!command_has_database(core, statement, "resume"))
 		return;
 	if (!command_set_pause(core, database, false)) {
-		if (database[0])
+		if (console_of(core)->hooks.is_stopping(core))
+			console_failf(core, statement, "pooler is shutting down");
+		else if (database[0])
 			console_failf(core, statement, "database %s is not paused", database);
 		else
 			console_failf(core, statement, "pooler is not paused/suspended");
@@ -226,6 +224,20 @@ static void command_resume(struct core *core, struct console_statement *statemen
 static void command_nothing(struct core *core, struct order *order)
 {
 	(void)core, (void)order;
+}
+
+void commands_pause_all(struct core *core, bool is_paused)
+{
+	struct order order = {.kind = ORDER_APPLY, .obeyed = command_nothing};
+
+	if (command_set_pause(core, "", is_paused) == is_paused) {
+		log_warn(core,
+			is_paused ? "everything is paused already"
+				  : "nothing to resume: there is no PAUSE of everything");
+	} else if (order_start(core, &order) != 0) {
+		command_set_pause(core, "", !is_paused);
+		log_error(core, "too busy to obey the signal now: send it again");
+	}
 }
 
 void commands_cancel(struct core *core, struct console_statement *statement)
@@ -316,11 +328,14 @@ static void command_reconnect(struct core *core, struct console_statement *state
 		(void)command_order(core, statement, ORDER_RECONNECT, command_obeyed);
 }
 
-static void command_reloaded(struct core *core, void *owner)
+static void command_reloaded(struct core *core, void *owner, const char *why)
 {
 	struct console_statement *statement = owner;
 
-	console_done(core, statement, statement->work);
+	if (why)
+		console_fail(core, statement, SQLSTATE_CONFIG_FILE_ERROR, why);
+	else
+		console_done(core, statement, statement->work);
 }
 
 static void command_reload(struct core *core, struct console_statement *statement)

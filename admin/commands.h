@@ -22,6 +22,9 @@ bool commands_start(struct core *core, struct console_statement *statement);
 /* The client of a waiting statement wants to wait no longer. A pause is taken back. */
 void commands_cancel(struct core *core, struct console_statement *statement);
 
+/* PAUSE and RESUME without a name, by signal: nobody waits for the answer, the log has it. */
+void commands_pause_all(struct core *core, bool is_paused);
+
 /* The list of commands, for SHOW HELP. Returns how long it is. */
 size_t commands_help(char *ret_text, size_t size);
 

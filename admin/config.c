@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "admin/config_environment.h"
 #include "admin/config_parse.h"
@@ -43,15 +44,31 @@ static void complain(struct config_report *report, enum config_severity severity
 	config_report_add(report, severity, (struct config_place){.file = path}, "%s", what);
 }
 
-/* The whole file, malloc'ed with room for CONFIG_FILE_BYTES_MAX. Returns its length; ERR_NOT_FOUND, after a warning, if there is
- * none; ERR_INVALID after an error; ERR_NO_MEMORY. */
-static long read_file(const char *path, struct config_report *report, char **ret_text)
+static void need_source(struct config_source *source)
 {
+	struct stat status;
+
+	if (source->text == NULL && stat(source->path, &status) == 0)
+		source->is_needed = true;
+}
+
+void config_sources_need(struct config_sources *sources)
+{
+	need_source(&sources->config);
+	need_source(&sources->users);
+}
+
+/* The whole file, malloc'ed with room for CONFIG_FILE_BYTES_MAX. Returns its length; ERR_NOT_FOUND, after a warning, if there is
+ * none and need not be; ERR_INVALID after an error; ERR_NO_MEMORY. */
+static long read_file(
+	const struct config_source *source, struct config_report *report, char **ret_text)
+{
+	const char *path = source->path;
 	FILE *file = fopen(path, "re");
 	char *text;
 	long len;
 
-	if (file == NULL && errno == ENOENT) {
+	if (file == NULL && errno == ENOENT && !source->is_needed) {
 		complain(
 			report, CONFIG_WARNING, path, "the file does not exist; defaults are used");
 		return ERR_NOT_FOUND;
@@ -70,7 +87,7 @@ static long read_file(const char *path, struct config_report *report, char **ret
 	len = read_bytes(file, text, CONFIG_FILE_BYTES_MAX);
 	if (len < 0) {
 		complain(report, CONFIG_ERROR, path,
-			len == ERR_TOO_LONG ? "the file is larger than 1 MiB"
+			len == ERR_TOO_LONG ? "the file is larger than 16 MiB"
 					    : "the file cannot be read");
 		memory_wipe(text, CONFIG_FILE_BYTES_MAX);
 		free(text);
@@ -89,7 +106,7 @@ static void parse_text(struct config_parse *parse, enum option_file which, const
 	struct config_toml_error error;
 
 	if (len > CONFIG_FILE_BYTES_MAX) {
-		complain(parse->report, CONFIG_ERROR, path, "the file is larger than 1 MiB");
+		complain(parse->report, CONFIG_ERROR, path, "the file is larger than 16 MiB");
 		return;
 	}
 	if (config_toml_parse(text, len, &root, &error) != 0) {
@@ -111,7 +128,7 @@ static void load_source(
 		parse_text(parse, which, source->path, source->text, source->len);
 		return;
 	}
-	len = read_file(source->path, parse->report, &text);
+	len = read_file(source, parse->report, &text);
 	if (len == ERR_NO_MEMORY)
 		parse->out_of_memory = true;
 	if (len < 0)

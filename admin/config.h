@@ -10,20 +10,22 @@
 #include "core/check.h"
 #include "core/config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-enum { CONFIG_FILE_BYTES_MAX = 1024 * 1024, CONFIG_URLS_MAX = 1024 };
+enum { CONFIG_FILE_BYTES_MAX = 16 * 1024 * 1024, CONFIG_URLS_MAX = 1024 };
 
 #define CONFIG_DEFAULT_PATH "pgring.toml"
 #define CONFIG_DEFAULT_USERS_PATH "users.toml"
 
 struct config_source {
 	const char *path;
-	/* Instead of the file's content; NULL: read the file. A file that does not exist is a warning. */
+	/* Instead of the file's content; NULL: read the file. A file that does not exist is a warning, ... */
 	const char *text;
 	size_t len;
+	bool is_needed; /* ... or an error, because it has been there */
 };
 
 /* Where a configuration comes from. Everything is borrowed for the call. */
@@ -42,6 +44,9 @@ struct config_sources {
 
 /* The default files, no environment, nothing on the command line. */
 struct config_sources config_sources_default(void);
+
+/* The files that are there now must be there whenever they are read again. */
+void config_sources_need(struct config_sources *sources);
 
 /* Reads, checks and resolves. What is wrong or remarkable is added to the report, passwords never.
  * Returns 0 and the snapshot, to be freed with config_free(); ERR_INVALID if the report has errors; or ERR_NO_MEMORY. */

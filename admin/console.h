@@ -20,9 +20,9 @@ struct console_hooks {
 	/* Again while it is under way: at once. */
 	void (*shutdown)(struct core *core, enum drain_mode mode);
 	bool (*is_stopping)(struct core *core);
-	/* Reads the configuration again. done() runs when every core uses it. Returns 0; or ERR_*, with the sentence for the
-	 * client in `why` (RELOAD_TEXT bytes), and nothing has changed. */
-	int (*reload)(struct core *core, void (*done)(struct core *core, void *owner), void *owner,
+	/* Reads the configuration again, as reload_start() does. */
+	int (*reload)(struct core *core,
+		void (*done)(struct core *core, void *owner, const char *why), void *owner,
 		char *why);
 };
 

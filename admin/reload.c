@@ -16,6 +16,7 @@ void reload_init(struct reload *reload, struct core *core, const struct config_s
 	reload->core = core;
 	reload->sources = *sources;
 	reload->present = present;
+	config_sources_need(&reload->sources);
 }
 
 /* ---- options that need a restart ---- */
@@ -182,6 +183,14 @@ static int reload_load(struct reload *reload, struct config **ret_next, char *wh
 			snprintf(why, RELOAD_TEXT, "%s", error_text(error));
 		return error;
 	}
+	if (next->pool_count == 0 && reload->present->pool_count > 0) {
+		/* A file that was cut short is likelier than the wish to disconnect everybody. */
+		snprintf(why, RELOAD_TEXT,
+			"the files name no database with a user any more: if that is meant, stop "
+			"pgring");
+		config_free(next);
+		return ERR_INVALID;
+	}
 	error = reload_keep(reload, next);
 	if (!error)
 		error = budget_assign(reload->core->world, next, reload->present);
@@ -190,6 +199,7 @@ static int reload_load(struct reload *reload, struct config **ret_next, char *wh
 		reload_free_config(next);
 		return error;
 	}
+	config_sources_need(&reload->sources);
 	*ret_next = next;
 	return 0;
 }
@@ -203,8 +213,8 @@ static int reload_place(const struct reload *reload)
 	return -1;
 }
 
-int reload_start(struct reload *reload, void (*done)(struct core *core, void *owner), void *owner,
-	char why[RELOAD_TEXT])
+/* Reads the files for all who wait. */
+static int reload_run(struct reload *reload, char why[RELOAD_TEXT])
 {
 	struct core *core = reload->core;
 	unsigned cores = core->world->worker_count;
@@ -212,12 +222,10 @@ int reload_start(struct reload *reload, void (*done)(struct core *core, void *ow
 	struct config *next;
 	int place = reload_place(reload), error;
 
-	if (reload->applying > 0 || place < 0) {
-		snprintf(why, RELOAD_TEXT, "%s",
-			reload->applying > 0
-				? "a reload is under way"
-				: "clients of databases that were removed still use too many older "
-				  "configurations: try again when they have ended");
+	if (place < 0) {
+		snprintf(why, RELOAD_TEXT,
+			"clients of databases that were removed still use too many older "
+			"configurations: try again when they have ended");
 		return ERR_FULL;
 	}
 	error = reload_load(reload, &next, why);
@@ -228,8 +236,7 @@ int reload_start(struct reload *reload, void (*done)(struct core *core, void *ow
 	reload->present = next;
 	core->world->config = next;
 	reload->applying = cores;
-	reload->done = done;
-	reload->owner = owner;
+	reload->served = reload->request_count;
 	letter.a = next;
 	for (unsigned i = 0; i < cores; i++)
 		while (mailbox_send(core, i, &letter) != 0) {
@@ -239,12 +246,56 @@ int reload_start(struct reload *reload, void (*done)(struct core *core, void *ow
 	return 0;
 }
 
+int reload_start(struct reload *reload, reload_done *done, void *owner, char why[RELOAD_TEXT])
+{
+	int error;
+
+	if (reload->request_count == RELOAD_REQUESTS) {
+		snprintf(why, RELOAD_TEXT, "too many reloads wait for their turn: try again");
+		return ERR_FULL;
+	}
+	reload->requests[reload->request_count++] = (struct reload_request){done, owner};
+	if (reload->applying > 0)
+		return 0;
+	error = reload_run(reload, why);
+	if (error)
+		reload->request_count = 0;
+	return error;
+}
+
+/* Takes the first so many who wait out of the queue. */
+static void reload_take(struct reload *reload, struct reload_request *ret_requests, unsigned count)
+{
+	memcpy(ret_requests, reload->requests, count * sizeof *ret_requests);
+	reload->request_count -= count;
+	memmove(reload->requests, reload->requests + count,
+		reload->request_count * sizeof *ret_requests);
+}
+
+static void reload_tell(struct reload *reload, const struct reload_request *requests,
+	unsigned count, const char *why)
+{
+	for (unsigned i = 0; i < count; i++)
+		requests[i].done(reload->core, requests[i].owner, why);
+}
+
 void reload_applied(struct reload *reload)
 {
+	struct reload_request served[RELOAD_REQUESTS], failed[RELOAD_REQUESTS];
+	unsigned served_count = reload->served, failed_count = 0;
+	char why[RELOAD_TEXT];
+
 	CHECK(reload->applying > 0);
 	if (--reload->applying > 0)
 		return;
 	log_info(reload->core, "the configuration was reloaded: %zu pools",
 		reload->present->pool_count);
-	reload->done(reload->core, reload->owner);
+	reload_take(reload, served, served_count);
+	if (reload->request_count > 0 && reload_run(reload, why) != 0) {
+		failed_count = reload->request_count;
+		reload_take(reload, failed, failed_count);
+	}
+	/* whoever hears it may ask for the next one */
+	reload_tell(reload, served, served_count, NULL);
+	reload_tell(reload, failed, failed_count, why);
 }

@@ -11,8 +11,18 @@
 #include "admin/config.h"
 #include "core/core.h"
 
-/* How many older snapshots may be in use by long-running clients. */
-enum { RELOAD_SNAPSHOTS = 64 };
+enum {
+	RELOAD_SNAPSHOTS = 64, /* older ones that may be in use by long-running clients */
+	RELOAD_REQUESTS = 64,  /* that may wait */
+	RELOAD_TEXT = 512,
+};
+
+/* Who asked for a reload. `why` is NULL when every core has switched, or the sentence that tells why nothing has changed. */
+typedef void reload_done(struct core *core, void *owner, const char *why);
+struct reload_request {
+	reload_done *done;
+	void *owner;
+};
 
 struct reload {
 	struct core *core; /* control */
@@ -25,20 +35,20 @@ struct reload {
 	unsigned applying; /* cores that have not switched yet; 0: no reload is under way */
 	unsigned
 		users; /* of the present and older snapshots on control: they are not freed meanwhile */
-	void (*done)(struct core *core, void *owner);
-	void *owner;
+	/* Who waits: first those for whom the files were read, then those who have asked since then and get another reload. */
+	struct reload_request requests[RELOAD_REQUESTS];
+	unsigned request_count, served;
 };
-
-enum { RELOAD_TEXT = 512 };
 
 /* `present` is what the cores use; it belongs to the reload from here on. */
 void reload_init(struct reload *reload, struct core *core, const struct config_sources *sources,
 	struct config *present);
 
-/* Starts one. done() runs when every core has switched. Returns 0; or ERR_INVALID (the files), ERR_FULL (one is under way, or too
- * many old snapshots are in use) or ERR_NO_MEMORY, with the sentence for whoever asked in `why`, and nothing has changed. */
-must_check int reload_start(struct reload *reload, void (*done)(struct core *core, void *owner),
-	void *owner, char why[RELOAD_TEXT]);
+/* Starts one; while one is under way, another one follows it, which reads the files again. done() runs later. Returns 0; or
+ * ERR_INVALID (the files), ERR_FULL (too many wait, or too many old snapshots are in use) or ERR_NO_MEMORY, with the sentence for
+ * whoever asked in `why`: done() will not run, and nothing has changed. */
+must_check int reload_start(
+	struct reload *reload, reload_done *done, void *owner, char why[RELOAD_TEXT]);
 
 /* What LETTER_CONFIG_APPLIED and LETTER_CONFIG_DROPPED say. */
 void reload_applied(struct reload *reload);

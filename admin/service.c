@@ -5,6 +5,7 @@
  */
 #include "admin/service.h"
 
+#include "admin/commands.h"
 #include "admin/console.h"
 #include "admin/reload.h"
 #include "core/clock.h"
@@ -272,8 +273,7 @@ static void service_drained(struct core *core, const struct letter *letter)
 }
 
 /* The console's RELOAD. */
-static int service_reload(
-	struct core *core, void (*done)(struct core *core, void *owner), void *owner, char *why)
+static int service_reload(struct core *core, reload_done *done, void *owner, char *why)
 {
 	struct service *service = container_of(core, struct service, control);
 
@@ -284,9 +284,11 @@ static int service_reload(
 	return reload_start(&service->reload, done, owner, why);
 }
 
-static void service_reloaded(struct core *core, void *owner)
+static void service_reloaded(struct core *core, void *owner, const char *why)
 {
-	(void)core, (void)owner; /* the log says it */
+	(void)owner;
+	if (why) /* else the log has it already */
+		log_error(core, "nothing was reloaded: %s", why);
 }
 
 static void service_reload_by_signal(struct service *service)
@@ -297,13 +299,19 @@ static void service_reload_by_signal(struct service *service)
 		return;
 	log_info(&service->control, "reloading the configuration: SIGHUP");
 	if (reload_start(&service->reload, service_reloaded, NULL, why) != 0)
-		log_error(&service->control, "nothing was reloaded: %s", why);
+		service_reloaded(&service->control, NULL, why);
 }
+
+static void service_share_descriptors(struct service *service, const struct config *config);
 
 static void service_applied(struct core *core, const struct letter *letter)
 {
+	struct service *service = container_of(core, struct service, control);
+
 	(void)letter;
-	reload_applied(&container_of(core, struct service, control)->reload);
+	if (service->reload.applying == 1) /* by the last core */
+		service_share_descriptors(service, service->reload.present);
+	reload_applied(&service->reload);
 }
 
 static void service_dropped(struct core *core, const struct letter *letter)
@@ -325,12 +333,17 @@ static void service_signalled(struct core *core, int result)
 	service_arm_signal(service);
 	if (number == SIGHUP) {
 		service_reload_by_signal(service);
-	} else if (number == SIGTERM || number == SIGINT) {
-		bool again = service->is_draining;
+	} else if (number == SIGTERM || number == SIGINT || number == SIGQUIT) {
+		bool now = number == SIGQUIT ||
+			(service->is_draining && service->drain >= DRAIN_GENTLE);
 
 		log_info(core, "shutting down: SIG%s%s", sigabbrev_np(number),
-			again ? " again, without waiting for transactions" : "");
-		service_drain(core, again ? DRAIN_NOW : DRAIN_GENTLE);
+			now ? ", without waiting for transactions" : "");
+		service_drain(core, now ? DRAIN_NOW : DRAIN_GENTLE);
+	} else if (number == SIGUSR2 || (number == SIGUSR1 && !service->is_draining)) {
+		log_info(core, "%s everything: SIG%s", number == SIGUSR1 ? "pausing" : "resuming",
+			sigabbrev_np(number));
+		commands_pause_all(core, number == SIGUSR1);
 	}
 }
 
@@ -393,7 +406,7 @@ static void service_judge_descriptors(
 	uint64_t wanted = clients + servers + service_own_descriptors(service);
 
 	if (clients > 0 && allowed < wanted)
-		log_write_now(&service->world.log, LOG_WARN,
+		log_warn(&service->control,
 			"only %llu file descriptors are allowed, but %llu clients "
 			"(max_client_conn) and "
 			"%llu servers (the pools' sizes) need %llu: raise LimitNOFILE (systemd) or "
@@ -401,7 +414,7 @@ static void service_judge_descriptors(
 			(unsigned long long)allowed, (unsigned long long)clients,
 			(unsigned long long)servers, (unsigned long long)wanted);
 	else if (clients == 0 && (allowed < FEW || servers > allowed / 4))
-		log_write_now(&service->world.log, LOG_WARN,
+		log_warn(&service->control,
 			"only %llu file descriptors are allowed, of which servers get up to a "
 			"quarter and "
 			"may want %llu (the pools' sizes): raise LimitNOFILE (systemd) or ulimit "
@@ -411,9 +424,8 @@ static void service_judge_descriptors(
 
 /* Raises their limit, and shares them: servers get what is kept from the clients, up to a quarter; so does what the process itself
  * needs. */
-static void service_share_descriptors(struct service *service)
+static void service_share_descriptors(struct service *service, const struct config *config)
 {
-	const struct config *config = service->config;
 	uint64_t servers = 0, kept = service_own_descriptors(service);
 	struct rlimit limit;
 
@@ -429,8 +441,8 @@ static void service_share_descriptors(struct service *service)
 	service_judge_descriptors(
 		service, limit.rlim_cur, (uint64_t)config->general.max_client_conn, servers);
 	kept += servers < limit.rlim_cur / 4 ? servers : limit.rlim_cur / 4;
-	service->world.client_descriptors =
-		limit.rlim_cur > kept + 1 ? (unsigned)(limit.rlim_cur - kept) : 1;
+	atomic_store(&service->world.client_descriptors,
+		limit.rlim_cur > kept + 1 ? (unsigned)(limit.rlim_cur - kept) : 1);
 }
 
 static int service_listen_on(struct service *service, const struct address *address)
@@ -582,7 +594,10 @@ static int service_block_signals(struct service *service)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGQUIT);
 	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGUSR1);
+	sigaddset(&signals, SIGUSR2);
 	signal(SIGPIPE, SIG_IGN);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL); /* threads inherit it */
 	service->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
@@ -643,10 +658,10 @@ static int service_start(struct service *service)
 	service_set_log(service);
 	if (!world->tallies || mailboxes_init(&world->boxes, workers + 1 + LIMIT_JOB_THREADS) != 0)
 		return service_fail(service, "out of memory or file descriptors");
-	service_share_descriptors(service);
 	service_set_sockets(&service->config->tcp);
 	service_set_admin_password(service);
 	core_init(&service->control, world, world->control);
+	service_share_descriptors(service, service->config);
 	if (service_block_signals(service) != 0 || service_listen(service) != 0)
 		return 1;
 	if (service_open_control(service) != 0)

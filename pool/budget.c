@@ -318,7 +318,8 @@ void budget_arrived(struct core *core, const struct letter *letter)
 	atomic_fetch_sub_explicit(
 		&pool->budget->in_flight, (int)parcel->permits, memory_order_relaxed);
 	pool->permits += parcel->permits;
-	pool->min_size += parcel->least;
+	if (pool->config->min_pool_size > 0) /* it may have been given up meanwhile */
+		pool->min_size += parcel->least;
 	pool->coming += parcel->coming;
 	if (parcel->is_promised) {
 		CHECK(pool->coming > 0);

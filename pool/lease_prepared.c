@@ -22,8 +22,10 @@
 
 bool lease_follows(const struct core *core, const struct lease *lease)
 {
-	return core->pools->config->general.prepared_statements != PREPARED_DISABLED &&
-		!lease->keeps;
+	/* what a client has keeps following it when a reload forbids more */
+	return !lease->keeps &&
+		(core->pools->config->general.prepared_statements != PREPARED_DISABLED ||
+			lease->names->count > 0 || lease->names->unnamed);
 }
 
 uint64_t lease_context(struct core *core, const struct lease *lease)

@@ -122,6 +122,8 @@ must_check int pools_open(struct core *core, const struct config *config);
 /* Changes to another configuration: pools that stay keep their clients, and their servers if those are the same; pools that are
  * gone let their clients finish what they are doing. Before snapshot_switch(), so that what is left can hold the old one. */
 void pools_apply(struct core *core, const struct config *config);
+/* What clients of a pool are told that this configuration no longer has. */
+const char *pools_removal(const struct config *config, const struct pool *pool);
 /* By its number in every configuration; NULL if this core does not have it. */
 struct pool *pools_find(const struct core *core, uint32_t id);
 /* Closes all servers; pools_idle tells when they are gone. */

@@ -101,6 +101,22 @@ static void pools_forget_keys(struct pool *pool)
 	pool->scram_password = pool->password = 0;
 }
 
+/* Times that count from the past: what is there already gets the new ones, too. */
+static void pools_change_times(
+	struct core *core, struct pool *pool, const struct config_pool *before)
+{
+	const struct config_pool *now = pool->config;
+
+	if (!list_empty(&pool->waiters)) /* checkout_timeout may be over */
+		core_timer_set(core, &pool->waited, 0);
+	if (now->server_lifetime_ms == before->server_lifetime_ms &&
+		now->server_lifetime_jitter_ms == before->server_lifetime_jitter_ms)
+		return;
+	for (unsigned i = 0; i < SERVER_LIST_COUNT; i++)
+		list_each(link, &pool->servers[i])
+			server_set_expiry(core, container_of(link, struct server, link));
+}
+
 /* The pool is in the new configuration, too. */
 static void pools_change(
 	struct core *core, struct pool *pool, const struct config *config, size_t index)
@@ -113,6 +129,9 @@ static void pools_change(
 	pool->permits += budget_share(core->index, cores, now->pool_size) -
 		budget_share(core->index, cores, before->pool_size);
 	pool->min_size += pools_least(now, core) - pools_least(before, core);
+	if (now->min_pool_size == 0)
+		pool->min_size = 0; /* some of it may have gone to other cores */
+	pools_change_times(core, pool, before);
 	budget_restore_reserve(core, pool);
 	if (pool->server_epoch != config->identities[index].server_epoch ||
 		!pools_same_passwords(before, now)) {
@@ -139,10 +158,18 @@ static void pools_change_herald(
 		herald_renew(core, herald);
 }
 
-static void pools_remove(struct core *core, struct pool *pool)
+const char *pools_removal(const struct config *config, const struct pool *pool)
 {
-	struct fault fault = {"FATAL", SQLSTATE_ADMIN_SHUTDOWN,
-		"the database was removed from the configuration of pgring", NULL, NULL};
+	return config_has_database(config, pool->config->database)
+		? "the user's access to the database was removed from the configuration of pgring"
+		: "the database was removed from the configuration of pgring";
+}
+
+/* `config` is the one that does not have it any more. */
+static void pools_remove(struct core *core, struct pool *pool, const struct config *config)
+{
+	struct fault fault = {
+		"FATAL", SQLSTATE_ADMIN_SHUTDOWN, pools_removal(config, pool), NULL, NULL};
 	struct list *link;
 
 	if (pool->herald)
@@ -151,7 +178,7 @@ static void pools_remove(struct core *core, struct pool *pool)
 	pool->snapshot = snapshot_take(core);
 	pool->permits = pool->min_size = 0;
 	list_push_back(&core->pools->removed, &pool->removed);
-	pools_retire_servers(core, pool, "its database was removed from the configuration");
+	pools_retire_servers(core, pool, "it was removed from the configuration");
 	while ((link = list_first(&pool->waiters)))
 		lease_fail(core, container_of(link, struct lease, link), &fault);
 	pool_wake(core, pool);
@@ -159,7 +186,7 @@ static void pools_remove(struct core *core, struct pool *pool)
 
 void pools_remove_single(struct core *core, struct pool *single)
 {
-	pools_remove(core, single);
+	pools_remove(core, single, core->pools->config);
 }
 
 void pools_free(struct core *core, struct pool *pool)
@@ -232,7 +259,7 @@ void pools_apply(struct core *core, const struct config *config)
 			items[i]->is_kept = true;
 	for (size_t i = 0; i < count_before; i++)
 		if (!before[i]->is_kept)
-			pools_remove(core, before[i]);
+			pools_remove(core, before[i], config);
 	/* from here on `removed` pools hold the old configuration */
 	for (size_t i = 0; i < config->pool_count; i++) {
 		if (items[i]) {

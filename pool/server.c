@@ -206,7 +206,12 @@ static uint64_t server_expiry(struct core *core, const struct server *server)
 		jitter = life;
 	if (jitter > 0)
 		life += (int64_t)rand_below(&core->rand, 2 * (uint64_t)jitter + 1) - jitter;
-	return core->now_ns + (uint64_t)life * NS_PER_MS;
+	return server->opened_ns + (uint64_t)life * NS_PER_MS;
+}
+
+void server_set_expiry(struct core *core, struct server *server)
+{
+	server->expires_ns = server_expiry(core, server);
 }
 
 void server_login_done(struct core *core, struct server *server)

@@ -104,6 +104,8 @@ extern const struct stream_events server_events;
 
 /* It has come from another core, filled in but for its place here. */
 void server_adopted(struct core *core, struct server *server);
+/* Its pool's server_lifetime has changed. */
+void server_set_expiry(struct core *core, struct server *server);
 
 /* Moves it to a state, and so to that state's list. Only these functions change the state. */
 void server_enter(struct core *core, struct server *server, enum server_state next);

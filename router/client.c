@@ -75,6 +75,18 @@ void client_set_mode(struct client *client)
 	client->lease.keeps = client->mode == POOL_SESSION;
 }
 
+void client_follow_mode(struct client *client)
+{
+	const struct names *names = client->lease.names;
+	enum pool_mode now = client->pool->config->mode;
+
+	if (client->mode == now || client->lease.state != LEASE_NONE || client->has_begun)
+		return;
+	if (now == POOL_SESSION && (names->count > 0 || names->unnamed))
+		return;
+	client_set_mode(client);
+}
+
 /* ---- the stream's events ---- */
 
 static void client_data(

@@ -89,6 +89,9 @@ const char *client_state_name(const struct client *client);
 
 /* Takes over the pool's mode. While no server is held. */
 void client_set_mode(struct client *client);
+/* The same if a reload has changed it, and if the client is between two transactions. Statements follow a client outside of session
+ * mode only: with prepared ones it keeps the mode in which it has made them. */
+void client_follow_mode(struct client *client);
 
 /* Ends the session: gives back what it has, sends what is queued. `reason` goes to the log. */
 void client_close(struct core *core, struct client *client, const char *reason);

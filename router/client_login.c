@@ -107,6 +107,12 @@ void client_login_timeout(struct core *core, struct client *client)
 		"FATAL", SQLSTATE_IDLE_SESSION_TIMEOUT, "client login timeout", NULL, NULL};
 	char detail[96];
 
+	if (client->state == CLIENT_SETTLING && client->lease.state == LEASE_WAITING) {
+		/* it has done all that is its part: PAUSE and checkout_timeout say how long it waits */
+		core_timer_set(core, &client->timer,
+			core->router->config->general.client_login_timeout_ms);
+		return;
+	}
 	core_count(core, METRIC_login_failures);
 	snprintf(detail, sizeof detail, "client_login_timeout of %lldms expired",
 		(long long)core->router->config->general.client_login_timeout_ms);
@@ -579,7 +585,7 @@ static void login_check_plain(struct core *core, struct client *client, const ch
 	struct login_check *check = calloc(1, sizeof *check);
 
 	CHECK(check);
-	check->job = (struct job){login_check_run, login_checked};
+	check->job = (struct job){.run = login_check_run, .done = login_checked};
 	check->slot = slab_index(client);
 	check->generation = slab_generation(client);
 	check->password = memory_copy_text(password, strlen(password));

@@ -185,6 +185,8 @@ static enum relay_verdict relay_request(
 			client_prepared_close_here(core, client, message))
 			return RELAY_DROP;
 		client->request_ns = core->now_ns;
+		if (unlikely(client->mode != client->pool->config->mode))
+			client_follow_mode(client); /* it was busy at the reload */
 		(void)lease_take(core, lease);
 	}
 	if (unlikely(lease->state == LEASE_WAITING) || lease_is_blocked(lease)) {

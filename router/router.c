@@ -93,7 +93,7 @@ static bool router_is_busy(const struct client *client)
 void router_dismiss_removed(struct core *core, struct client *client)
 {
 	client_fatal_text(core, client, SQLSTATE_ADMIN_SHUTDOWN,
-		"the database was removed from the configuration of pgring");
+		pools_removal(core->router->config, client->pool));
 }
 
 void router_apply(struct core *core, const struct config *config, const char *admin_password)
@@ -113,8 +113,8 @@ void router_apply(struct core *core, const struct config *config, const char *ad
 			continue;
 		if (client->pool->is_removed && !router_is_busy(client))
 			router_dismiss_removed(core, client);
-		else if (client->lease.state == LEASE_NONE)
-			client_set_mode(client);
+		else
+			client_follow_mode(client);
 		client_watch(core, client);
 	}
 }
@@ -123,6 +123,13 @@ void router_apply(struct core *core, const struct config *config, const char *ad
 
 static const struct fault router_waited = {
 	"FATAL", SQLSTATE_ADMIN_SHUTDOWN, "server shutting down", NULL, NULL};
+
+/* Waits for a server, and is not to get one. */
+static bool router_waits_in_vain(const struct router *router, const struct client *client)
+{
+	return client->state == CLIENT_READY && client->lease.state == LEASE_WAITING &&
+		(router->drain == DRAIN_SERVERS || client->pool->is_paused);
+}
 
 static void router_dismiss(struct core *core, bool everybody)
 {
@@ -137,8 +144,7 @@ static void router_dismiss(struct core *core, bool everybody)
 				client_drop(core, client, "pgring is shutting down");
 			continue;
 		}
-		if (core->router->drain == DRAIN_SERVERS && client->state == CLIENT_READY &&
-			client->lease.state == LEASE_WAITING)
+		if (router_waits_in_vain(core->router, client))
 			client_fatal(core, client, &router_waited);
 		else if (everybody || !router_is_busy(client))
 			client_fatal_text(

@@ -19,7 +19,7 @@ struct tally;
 enum drain_mode {
 	DRAIN_CLIENTS, /* no new clients; those who are there stay as long as they like */
 	DRAIN_SERVERS, /* idle and waiting clients go, transactions end first */
-	DRAIN_GENTLE,  /* the same, but who waits is served, and all until shutdown_timeout */
+	DRAIN_GENTLE, /* the same, but who waits is served, unless paused, and all until shutdown_timeout */
 	DRAIN_NOW,
 };
 

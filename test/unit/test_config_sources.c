@@ -101,8 +101,9 @@ static void urls_replace_databases_and_users(void **state)
 	assert_string_equal(pool->host, "/run/postgresql");
 	assert_int_equal(pool->port, 5432);
 	assert_string_equal(pool->passwords[0], "postgres");
-	assert_message(&loaded, "database URL 1: warning: the parameter \"x\" is not known "
-				"and has no effect");
+	assert_message(&loaded,
+		"database URL 1: warning: the parameter \"x\" is not known "
+		"and has no effect");
 	unload(&loaded);
 }
 
@@ -233,7 +234,7 @@ static void files_that_cannot_be_read(void **state)
 		assert_int_equal(fclose(file), 0);
 		loaded.result = config_load(&sources, &loaded.config, &loaded.report);
 		assert_result(&loaded, more == 0 ? 0 : ERR_INVALID);
-		snprintf(line, sizeof(line), "%s: error: the file is larger than 1 MiB", path);
+		snprintf(line, sizeof(line), "%s: error: the file is larger than 16 MiB", path);
 		assert_true(has_message(&loaded, line) == (more == 1));
 		unload(&loaded);
 	}

@@ -129,10 +129,12 @@ class Directory:
             os.chown(self.path, owner.pw_uid, owner.pw_gid)
 
     def write(self, name, content):
+        """All of it at once: who reads meanwhile sees what was there before."""
         path = os.path.join(self.path, name)
-        with open(path, "w") as file:
+        with open(path + ".new", "w") as file:
             file.write(content)
-        os.chmod(path, 0o644)
+        os.chmod(path + ".new", 0o644)
+        os.rename(path + ".new", path)
         return path
 
     def remove(self):

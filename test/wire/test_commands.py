@@ -1,5 +1,6 @@
 """What the console changes: PgBouncer's commands over all cores."""
 import os
+import signal
 import subprocess
 import time
 
@@ -156,6 +157,40 @@ def test_wrong_arguments(shop):
     assert console.refused("SUSPEND")["C"] == "0A000"
     assert console.row("SHOW DATABASES", name=DATABASE)["paused"] == "0"
     assert one.connect().one("SELECT 1") == "1", "nothing has changed"
+
+
+def test_pause_by_signal(shop):
+    """SIGUSR1 and SIGUSR2 are PAUSE and RESUME; twice is not worse than once."""
+    one, console = shop(workers=2)
+    wires = crowd.all_connected(one, 4)
+    crowd.ask_all(wires, "SELECT 1")
+    one.process.signal(signal.SIGUSR2)
+    wait_until(lambda: "nothing to resume" in one.log(), 5, "the line in the log")
+    for _ in range(2):
+        one.process.signal(signal.SIGUSR1)
+        wait_until(lambda: console.row("SHOW STATE", key="paused")["value"] == "yes" and servers_of(console) == [], 5, "the pause", 0.05)
+    assert console.refused("PAUSE")["M"] == "already suspended/paused"
+    for wire in wires:
+        wire.send(query("SELECT 2"))
+    assert all(wire.silent(0.1) for wire in wires)
+    one.process.signal(signal.SIGUSR2)
+    assert len(crowd.answers(wires, 10)) == 4
+    assert console.row("SHOW STATE", key="active")["value"] == "yes"
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_logins_during_a_pause(shop, workers):
+    """Who comes during a pause waits for its end, however long, also with settings that no server has tried."""
+    one, console = shop(workers=workers, auth_type="trust", client_login_timeout=300, checkout_timeout=300)
+    one.connect().ask("SELECT 1")
+    console.says("PAUSE")
+    wires = [one.wire() for _ in range(4)]
+    for i, wire in enumerate(wires):
+        wire.send(wireclient.startup_packet([("user", USER), ("database", DATABASE), ("application_name", "new %d" % i)]))
+    time.sleep(1)
+    console.says("RESUME")
+    got = crowd.answers(wires, 10)
+    assert len(got) == 4 and all(messages[-1] == (b"Z", b"I") for _, messages, _ in got), got
 
 
 # ---- RECONNECT, WAIT_CLOSE -------------------------------------------------------------------------------------------
@@ -369,6 +404,45 @@ def test_shutdown_again_is_at_once(shop):
     console.wire.send(query("SHUTDOWN WAIT_FOR_SERVERS"))
     assert one.process.wait(5) == 0
     assert ended_with(busy)["C"] == "57P01"
+
+
+def test_shutdown_during_a_pause(shop):
+    """Who waits for the end of the pause is told to go, since nobody could end it; a SHUTDOWN that waits for clients leaves RESUME to do it."""
+    one, console = shop(workers=2, shutdown_timeout=60000)
+    wires = crowd.all_connected(one, 4)
+    console.says("PAUSE " + DATABASE)
+    for wire in wires:
+        wire.send(query("SELECT 1"))
+    wait_until(lambda: console.row("SHOW POOLS", database=DATABASE)["cl_waiting"] == "4", 5, "four waiting clients", 0.05)
+    assert console.says("SHUTDOWN WAIT_FOR_CLIENTS") == "SHUTDOWN"
+    assert all(wire.silent(0.1) for wire in wires)
+    assert console.says("RESUME " + DATABASE) == "RESUME"
+    assert len(crowd.answers(wires, 10)) == 4
+    console.says("PAUSE " + DATABASE)
+    for wire in wires:
+        wire.send(query("SELECT 1"))
+    wait_until(lambda: console.row("SHOW POOLS", database=DATABASE)["cl_waiting"] == "4", 5, "four waiting clients", 0.05)
+    one.process.signal(signal.SIGTERM)
+    assert one.process.wait(8) == 0
+    assert all(ended_with(wire)["C"] == "57P01" for wire in wires)
+
+
+@pytest.mark.parametrize("order, signals", ((None, ("SIGQUIT",)), (None, ("SIGTERM", "SIGTERM")), ("SHUTDOWN WAIT_FOR_CLIENTS", ("SIGTERM", "SIGINT"))))
+def test_signals_that_end_it(shop, order, signals):
+    """SIGTERM lets transactions end, also after a more patient SHUTDOWN; the second one, or SIGQUIT, is at once. None leaves a trace."""
+    one, console = shop(shutdown_timeout=60000, unix_socket_dir="/tmp")
+    busy = one.connect()
+    busy.ask("BEGIN; SELECT 1")
+    if order:
+        console.says(order)
+    for name in signals[:-1]:
+        one.process.signal(getattr(signal, name))
+        wait_until(lambda: "SIG" + name[3:] in one.log(), 5, "the line in the log")
+        assert busy.one("SELECT 'still here'") == "still here"
+    one.process.signal(getattr(signal, signals[-1]))
+    assert one.process.wait(8) == 0
+    assert ended_with(busy)["C"] == "57P01"
+    assert not os.path.exists("/tmp/.s.PGSQL.%d" % one.port)
 
 
 # ---- under load ------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import harness
 import wireclient
 from console import Console
 from harness import DATABASE, PASSWORD, USER, database_row, user_row, wait_until
-from wireclient import query
+from wireclient import SYNC, bind, execute, parse, query
 
 pytestmark = pytest.mark.pgring_only
 
@@ -182,6 +182,47 @@ def test_the_mode_changes_between_transactions(pooler, postgres):
     assert (second.one("SELECT 1"), third.one("SELECT 2")) == ("1", "2")
 
 
+@pytest.mark.parametrize("key, before, after", (("pooler_mode", "transaction", "session"), ("prepared_statements", "extended", "disabled")))
+def test_prepared_statements_outlive_a_reload(pooler, postgres, key, before, after):
+    """Those that clients have when it changes the mode, or forbids them, are there as before."""
+    one = pooler(default_pool_size=2, **{key: before})
+    wires = crowd.all_connected(one, 3)
+    for i, wire in enumerate(wires):
+        wire.send(parse("SELECT %d" % i, name="s") + SYNC)
+        wire.read_ready()
+    one.general[key] = after
+    reload(one)
+    for _ in range(2):
+        for i, wire in enumerate(wires):
+            wire.send(bind(name="s") + execute() + SYNC)
+            assert wireclient.Wire.rows(wire.read_ready()) == [[str(i)]]
+
+
+def test_the_mode_changes_for_busy_clients(pooler, postgres):
+    """In a transaction, or with nothing but a BEGIN: the transaction ends as it was begun, then the new mode holds."""
+    one = pooler(default_pool_size=4)
+    busy, begun, console = one.connect(), one.connect(), Console(one.console())
+    busy.ask("BEGIN; SELECT 1")
+    begun.ask("BEGIN")
+    one.general["pooler_mode"] = "statement"
+    reload(one)
+    for wire in (busy, begun):
+        assert wire.one("SELECT 2") == "2"
+        wire.ask("ROLLBACK")
+        with pytest.raises(wireclient.ServerError, match="statement pooler mode"):
+            wire.ask("BEGIN; SELECT 1")
+        wire.close()
+    wait_until(lambda: len(console.ask("SHOW CLIENTS")) == 1, 5, "the end of the two", 0.02)
+    busy = one.connect()
+    busy.send(query("SELECT pg_sleep(0.5) /* busy */"))
+    postgres.await_active("busy")
+    one.general["pooler_mode"] = "session"
+    reload(one)
+    busy.read_ready()
+    busy.ask("SELECT 1")
+    assert console.row("SHOW CLIENTS", database=DATABASE)["locked"] == "t"
+
+
 def test_another_server(pooler, postgres, fault_postgres):
     """The pool's connections move to the new address, busy ones after their transaction."""
     one = pooler(default_pool_size=3, workers=2)
@@ -209,6 +250,101 @@ def test_a_broken_file_changes_nothing(pooler, postgres):
         assert wire.server_pid() == pid
     reload(one)
     assert wire.server_pid() == pid
+
+
+def test_files_that_vanish(pooler, postgres):
+    """A file that is gone, or was cut short, changes nothing: nobody is disconnected because of it. The message says what to do."""
+    one = pooler()
+    wire, console = one.connect(), Console(one.console())
+    pid = wire.server_pid()
+    for name, damage, words in (("pgring.toml", os.unlink, "No such file"), ("users.toml", os.unlink, "No such file"),
+                                ("pgring.toml", lambda path: os.truncate(path, 0), "no database with a user"),
+                                ("users.toml", lambda path: os.truncate(path, 0), "no database with a user")):
+        damage(os.path.join(one.directory.path, name))
+        fields = console.refused("RELOAD")
+        assert fields["C"] == "F0000" and words in fields["M"], fields
+        assert wire.server_pid() == pid and one.connect().one("SELECT 1") == "1"
+        one.write()
+        assert console.says("RELOAD") == "RELOAD"
+    assert wire.server_pid() == pid
+
+
+@pytest.mark.parametrize("workers", (1, 4))
+def test_reloads_follow_each_other(pooler, postgres, workers):
+    """Who asks while a reload is under way gets another one, by the console or by signal: what the files say last is what counts."""
+    one = pooler(workers=workers)
+    consoles = [Console(one.console()) for _ in range(8)]
+    for _ in range(5):
+        for console in consoles:
+            console.wire.send(query("RELOAD"))
+        for console in consoles:
+            console.table(console.wire.read_ready())
+            assert console.tag == "RELOAD"
+    for size in range(30, 50):
+        one.general["default_pool_size"] = size - 20
+        one.write()
+        consoles[0].wire.send(query("RELOAD"))
+        one.general["default_pool_size"] = size
+        one.write()
+        one.process.signal(signal.SIGHUP)
+        consoles[0].table(consoles[0].wire.read_ready())
+        wait_until(lambda: consoles[1].row("SHOW CONFIG", key="default_pool_size")["value"] == str(size), 5, "the last state of the files", 0.005)
+
+
+def test_times_that_are_running(pooler, postgres):
+    """Times that a reload shortens hold for what is there already: clients that wait, server connections that live."""
+    one = pooler(default_pool_size=1, checkout_timeout=120000)
+    holder, waiter = one.connect(), one.connect()
+    holder.ask("BEGIN; SELECT 1")
+    waiter.send(query("SELECT 1"))
+    wait_until(lambda: Console(one.console()).row("SHOW POOLS", database=DATABASE, user=USER)["cl_waiting"] == "1", 5, "a client that waits", 0.05)
+    one.general["checkout_timeout"] = 200
+    reload(one)
+    kind, body = waiter.read(10)
+    assert (kind, wireclient.error_fields(body)["M"]) == (b"E", "checkout timeout")
+    holder.ask("COMMIT")
+    assert len(postgres.server_pids(USER)) == 1
+    one.general["server_lifetime"] = 300
+    reload(one)
+    wait_until(lambda: postgres.server_pids(USER) == [], 10, "the end of a connection that is too old")
+    assert holder.one("SELECT 1") == "1"
+
+
+def test_min_pool_size_is_given_up(pooler, postgres):
+    """Also the part of it that has gone to another core with its permit."""
+    one = pooler(default_pool_size=1, min_pool_size=1, workers=2, idle_timeout=300, users=[user_row(USER)])
+    wires = crowd.all_connected(one, 2)
+    assert len({wire.pid >> 20 for wire in wires}) == 2
+    for wire in wires:
+        assert wire.one("SELECT 1") == "1"
+        time.sleep(0.8)
+        assert len(postgres.server_pids(USER)) == 1, "min_pool_size is not kept"
+        one.general["min_pool_size"] = 0
+        reload(one)
+        wait_until(lambda: postgres.server_pids(USER) == [], 10, "the end of the last connection")
+        one.general["min_pool_size"] = 1
+        reload(one)
+
+
+def test_a_user_loses_a_database(pooler, postgres):
+    """Its clients are told so, and not that there is no database."""
+    one = pooler(users=[user_row(USER), user_row("sam")], workers=2)
+    wire, sam = one.connect(), one.connect("sam")
+    del one.users[1]
+    reload(one)
+    kind, body = sam.read(5)
+    fields = wireclient.error_fields(body)
+    assert kind == b"E" and fields["C"] == "57P01" and "access to the database was removed" in fields["M"], fields
+    assert wire.one("SELECT 1") == "1"
+
+
+def test_descriptors_are_counted_anew(pooler, postgres):
+    one = pooler(descriptors=400, max_client_conn=100)
+    assert "file descriptors are allowed" not in one.log()
+    one.general["default_pool_size"] = 300
+    reload(one)
+    assert "only 400 file descriptors are allowed, but 100 clients" in one.log()
+    assert one.connect().one("SELECT 1") == "1"
 
 
 def test_what_needs_a_restart_is_said(pooler, postgres):
