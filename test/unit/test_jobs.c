@@ -100,7 +100,7 @@ static struct probe *submit(unsigned index, const char *key)
 {
 	struct probe *probe = &probes[index];
 
-	strcpy(probe->key, key);
+	snprintf(probe->key, sizeof probe->key, "%s", key);
 	probe->job = (struct job){.run = probe_run,
 		.done = probe_done,
 		.key = *key ? probe->key : NULL,
