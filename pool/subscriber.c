@@ -98,24 +98,54 @@ void subscriber_free(struct core *core, struct lease *lease)
 	slab_free(&core->pools->subscribers, subscriber);
 }
 
-static bool subscriber_match(struct subscriber *subscriber, const char *name)
+static struct subscription *subscriber_find(const struct subscriber *subscriber, const char *name)
 {
 	list_each(link, &subscriber->subscriptions) {
 		struct subscription *subscription =
 			container_of(link, struct subscription, of_subscriber);
 
-		if (strcmp(subscription->channel->name, name) != 0)
-			continue;
-		subscription->is_found = true;
-		return true;
+		if (strcmp(subscription->channel->name, name) == 0)
+			return subscription;
 	}
-	return false;
+	return NULL;
+}
+
+static bool subscriber_match(const struct subscriber *subscriber, const char *name)
+{
+	struct subscription *subscription = subscriber_find(subscriber, name);
+
+	if (subscription)
+		subscription->is_found = true;
+	return subscription != NULL;
 }
 
 static void subscriber_drop_held(struct core *core, struct subscriber *subscriber)
 {
 	chain_clear(core, &subscriber->held);
 	subscriber->held_count = 0;
+}
+
+/* The server has come to the marker: what it told before, the herald tells as well. But for what the client has notified itself in
+ * the transaction in which it then began to listen to that: the herald does not tell it that. */
+static void subscriber_drop_told(struct core *core, struct subscriber *subscriber)
+{
+	struct chain told = subscriber->held;
+
+	subscriber->held = (struct chain){0};
+	subscriber->held_count = 0;
+	while (!chain_empty(&told)) {
+		uint8_t head[FRAME_HEAD + 4 + CHANNEL_BYTES] = {0};
+		size_t len;
+
+		(void)chain_peek(&told, head, sizeof head - 1);
+		len = frame_u32(head + 1) + 1;
+		if (subscriber_find(subscriber, (const char *)head + FRAME_HEAD + 4)) {
+			chain_pop(core, &told, len);
+		} else {
+			chain_move(core, &subscriber->held, &told, len);
+			subscriber->held_count++;
+		}
+	}
 }
 
 /* It stays where it is. */
@@ -297,7 +327,8 @@ void subscriber_restore(struct core *core, struct lease *lease)
 		sqltext_add(&text, ";");
 	}
 	subscriber_add_marker(core, subscriber, &text);
-	subscriber->herald_passed = subscriber->unheard > 0; /* it hears nothing at present */
+	subscriber->herald_passed =
+		subscriber->unheard == subscriber->count; /* it hears nothing at present */
 	traces_suspect(&server->traces, TRACE_LISTEN);
 	if (in_batch || server->status != 'I')
 		subscriber_add_turn(core, subscriber, &text, in_batch ? "PERFORM" : "SELECT");
@@ -412,8 +443,7 @@ bool subscriber_hears(struct core *core, struct lease *lease, const uint8_t *mes
 			marker.generation == slab_generation(subscriber) &&
 			marker.turn == subscriber->turn) {
 			if (subscriber->source == SUBSCRIBER_AT_HERALD)
-				subscriber_drop_held(
-					core, subscriber); /* it came before the marker */
+				subscriber_drop_told(core, subscriber);
 			subscriber->server_passed = true;
 			subscriber_passed(core, subscriber);
 		}

@@ -1,4 +1,5 @@
 """LISTEN and NOTIFY outside of session mode: none lost, none doubled, none out of order, and no server kept."""
+import threading
 import time
 
 import pytest
@@ -199,6 +200,21 @@ def test_its_own_within_the_transaction(pooler):
     one.ask("ROLLBACK")
     one.ask("NOTIFY own, 'last'")
     one.hears("last", channel="own")
+    one.close()
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_its_own_on_a_channel_that_it_listens_to_later(postgres, pooler, batch):
+    """Its listening connection does not tell it that, but its server does, before the marker."""
+    server = start(pooler)
+    one = Listener(server, "LISTEN a")
+    send = one.extended if batch else lambda *statements: [one.ask(statement) for statement in statements]
+    await_unpinned(server)
+    send("BEGIN", "NOTIFY a, '1'", "NOTIFY b, '2'", "LISTEN b", "NOTIFY a, '3'", "NOTIFY b, '4'")
+    one.ask("COMMIT")
+    one.hears(("a", "1"), ("b", "2"), ("a", "3"), ("b", "4"))
+    postgres.sql("NOTIFY b, '5'; NOTIFY a, '5'")
+    one.hears(("b", "5"), ("a", "5"))
     one.close()
 
 
@@ -556,6 +572,34 @@ def test_reload_to_session_mode(postgres, pooler):
     one.ask("UNLISTEN mode")
     postgres.sql("NOTIFY mode, '2'; NOTIFY mode2, '2'")
     one.hears("2", channel="mode2")
+    one.close()
+
+
+def test_a_savepoint_takes_back_what_was_prepared(postgres, pooler):
+    """It is prepared again after the transaction, for what was listened to behind that; all that is notified meanwhile is heard."""
+    server = start(pooler)
+    one, sent, is_over = Listener(server, "LISTEN a"), [], threading.Event()
+
+    def notify():
+        wire = postgres.connect()
+        while not is_over.is_set():
+            sent.append(str(len(sent)))
+            wire.ask("NOTIFY a, '%s'" % sent[-1])
+        wire.close()
+
+    notifier = threading.Thread(target=notify)
+    notifier.start()
+    try:
+        for number in range(30):
+            await_unpinned(server)
+            for statement in ("BEGIN", "SELECT 1", "SAVEPOINT s", "LISTEN b", "ROLLBACK TO s", "LISTEN c%d" % number, "COMMIT"):
+                one.ask(statement)
+    finally:
+        is_over.set()
+        notifier.join()
+    one.hears(*sent, channel="a")
+    postgres.sql("NOTIFY b, 'no'; NOTIFY c0, 'first'; NOTIFY c29, 'last'")
+    one.hears(("c0", "first"), ("c29", "last"))
     one.close()
 
 
