@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "protocol/frame.h"
 #include "test/sim/sim.h"
+#include "test/sim/sim_notify.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ static unsigned client_count, alive_count;
 static const struct sim_pool *pools;
 static int listener;
 static bool expects_shutdown, names_follow;
+static unsigned chatter;
 
 void sim_client_begin(const struct sim_pool *all, unsigned count, int fd)
 {
@@ -24,6 +26,7 @@ void sim_client_begin(const struct sim_pool *all, unsigned count, int fd)
 	pools = all;
 	listener = fd;
 	expects_shutdown = names_follow = false;
+	chatter = 0;
 }
 
 void sim_client_end(void)
@@ -63,6 +66,8 @@ void sim_client_new(unsigned pool, unsigned units, bool is_strict, uint64_t star
 	if (sim_percent(40)) /* some share one */
 		snprintf(client->name, sizeof client->name, "app%u", (unsigned)sim_below(4));
 	client->knows_wrong_password = !is_strict && sim_percent(2);
+	client->listens = chatter > 0 && sim_percent(60);
+	client->chatter = client->listens ? chatter : chatter / 4;
 	sim_trace("C%u: %s/%s, %u units, depth %u, name \"%s\"", client->id, client->pool->database,
 		client->pool->user, units, client->depth, client->name);
 }
@@ -88,6 +93,11 @@ void sim_client_no_listener(void)
 void sim_client_names_follow(void)
 {
 	names_follow = true;
+}
+
+void sim_client_chatter(unsigned percent)
+{
+	chatter = percent;
 }
 
 bool sim_client_expects_shutdown(void)
@@ -152,6 +162,12 @@ void sim_client_synced(unsigned id)
 	client->last_synced = client->last_executed;
 }
 
+void sim_client_bereft(unsigned id)
+{
+	if (id > 0)
+		clients[sim_client_get(id)->id - 1]->is_bereft = true;
+}
+
 /* ---- life ---- */
 
 bool sim_client_is_gone(const struct sim_client *client)
@@ -213,10 +229,12 @@ static bool client_wants_unit(const struct sim_client *client)
 		client->out.len < CLIENT_OUT_ENOUGH && client->think_ns <= sim_now_ns();
 }
 
+/* A client that listens stays until it has heard what was notified so far. */
 static bool client_is_through(const struct sim_client *client)
 {
 	return client->phase == PHASE_READY && client->units_left == 0 && client->units_open == 0 &&
-		client->out.len == 0 && !client->babbles;
+		client->out.len == 0 && !client->babbles &&
+		(client->status != 'I' || !sim_notify_owes(client->id));
 }
 
 static void client_write(struct sim_client *client)
@@ -369,7 +387,7 @@ void sim_client_step(struct sim_client *client)
 	if (client_wants_unit(client) && sim_percent(60)) {
 		client->units_left--;
 		sim_script_unit(client);
-		if (!client->is_strict && sim_percent(20))
+		if (!client->is_strict && sim_percent(client->listens ? 50 : 20))
 			client->think_ns = sim_now_ns() +
 				sim_between(1, sim_percent(90) ? 20 : 3000) * NS_PER_MS;
 	}

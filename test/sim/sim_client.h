@@ -29,6 +29,8 @@ void sim_client_end(void);
 void sim_client_new(unsigned pool, unsigned units, bool is_strict, uint64_t start_ns);
 /* Named statements work outside of session mode. Before the first client. */
 void sim_client_names_follow(void);
+/* How many percent of the statements of those that listen are about channels. Before the first client. */
+void sim_client_chatter(unsigned percent);
 /* pgring is shutting down: clients may be sent away. */
 void sim_client_expect_shutdown(void);
 /* The listening descriptor has been closed: who has not dialled yet is refused. */
@@ -53,5 +55,7 @@ bool sim_client_has_cancelled(unsigned id);
 void sim_client_executes(unsigned id, unsigned seq, bool again);
 /* A batch of that client has reached its Sync without an error: what it did is kept. */
 void sim_client_synced(unsigned id);
+/* The server that works for it (0: nobody) is lost, or about to be: what its batch has begun is rolled back. */
+void sim_client_bereft(unsigned id);
 
 #endif

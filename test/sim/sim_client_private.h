@@ -72,12 +72,17 @@ struct sim_client {
 	bool copy_fails, copy_syncs;
 	struct kept_statement kept[CLIENT_KEPT];
 	unsigned kept_count;
-	bool follows; /* its named statements follow it */
+	bool follows;      /* its named statements follow it */
+	bool listens;      /* it may LISTEN */
+	unsigned chatter;  /* percent of its statements that are about channels */
+	bool unit_ends;    /* the unit has ended a transaction already */
+	bool has_notified; /* the transaction has notified */
 	unsigned named_count,
 		name_set; /* named statements made; last application_name set by a statement */
 
 	char status, predicted; /* of the transaction: as told, as it will be */
 	bool is_lost;           /* in this unit its server was lost */
+	bool is_bereft; /* ... or what it had begun is gone with it, and it may not have been told, as its batch had failed */
 	unsigned next_seq, last_executed, last_synced;
 	unsigned batch_seq; /* of the unit's last Execute that was answered; 0 if it failed */
 	unsigned pid;

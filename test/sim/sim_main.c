@@ -166,12 +166,15 @@ static void plan_config(void)
 static void plan_clients(void)
 {
 	unsigned count = (unsigned)sim_between(1, sim_percent(70) ? 12 : 40);
+	bool chatters = sim_percent(50);
 
 	if (run.config->general.prepared_statements != PREPARED_DISABLED)
 		sim_client_names_follow();
+	if (chatters)
+		sim_client_chatter((unsigned)sim_between(10, 80));
 	for (unsigned i = 0; i < count; i++)
 		sim_client_new((unsigned)sim_below(run.pool_count),
-			(unsigned)sim_between(0, sim_percent(80) ? 12 : 50), false,
+			(unsigned)sim_between(0, sim_percent(chatters ? 30 : 80) ? 12 : 50), false,
 			sim_now_ns() + sim_below(sim_percent(70) ? 50 : 6000) * NS_PER_MS);
 }
 
@@ -581,6 +584,9 @@ static void check_idle(void)
 
 		SIM_CHECK(core->router->clients.live == 0, "core %u: %u clients are left", i,
 			core->router->clients.live);
+		SIM_CHECK(core->pools->subscribers.live == 0 && tiding_idle(core),
+			"core %u: %u clients that are gone listen", i,
+			core->pools->subscribers.live);
 		SIM_CHECK(core->pools->cancels.live == 0, "core %u: %u cancel requests are left", i,
 			core->pools->cancels.live);
 		SIM_CHECK(core->net->streams.live == core->pools->servers.live,

@@ -70,8 +70,7 @@ static bool report_metric_needed(enum core_metric metric)
 	return metric != METRIC_ring_stale && metric != METRIC_ring_queue_full &&
 		metric != METRIC_log_dropped && metric != METRIC_letters_delayed &&
 		metric != METRIC_clients_out_of_memory && metric != METRIC_clients_refused &&
-		metric != METRIC_notifications && metric != METRIC_listens_moved &&
-		metric != METRIC_listeners_lost && metric != METRIC_listeners_overrun;
+		metric != METRIC_listeners_overrun;
 }
 
 unsigned sim_report_print(const struct sim_coverage *coverage)

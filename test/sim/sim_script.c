@@ -2,6 +2,7 @@
 #include "test/sim/sim_client_private.h"
 
 #include "test/sim/sim.h"
+#include "test/sim/sim_notify.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,19 +97,36 @@ static enum sim_verb script_verb(const struct sim_client *client)
 	static const enum sim_verb inside[] = {SIM_ROWS, SIM_ROWS, SIM_ROWS, SIM_COMMIT, SIM_COMMIT,
 		SIM_COMMIT, SIM_ROLLBACK, SIM_SHOW, SIM_SET, SIM_FAIL, SIM_NOTICE, SIM_SLEEP,
 		SIM_COPY_OUT};
+	static const enum sim_verb about_channels[] = {SIM_LISTEN, SIM_LISTEN, SIM_LISTEN,
+		SIM_UNLISTEN, SIM_UNLISTEN_ALL, SIM_NOTIFY, SIM_NOTIFY, SIM_NOTIFY};
 	enum sim_verb verb;
 
-	if (client->predicted != 'I')
-		return inside[sim_below(array_len(inside))];
-	verb = idle[sim_below(array_len(idle))];
-	return verb == SIM_BEGIN && client->pool->mode == POOL_STATEMENT ? SIM_ROWS : verb;
+	if (sim_percent(client->chatter))
+		verb = client->listens ? about_channels[sim_below(array_len(about_channels))]
+				       : SIM_NOTIFY;
+	else if (client->predicted != 'I')
+		verb = inside[sim_below(array_len(inside))];
+	else
+		verb = idle[sim_below(array_len(idle))];
+	if (verb == SIM_BEGIN && client->pool->mode == POOL_STATEMENT)
+		return SIM_ROWS;
+	/* docs/limits.md: what a roll-back in the same string or batch takes back, and what the transaction has notified before */
+	return (verb == SIM_LISTEN || verb == SIM_UNLISTEN || verb == SIM_UNLISTEN_ALL) &&
+			(client->unit_ends ||
+				(client->has_notified && client->pool->mode != POOL_SESSION))
+		? SIM_NOTIFY
+		: verb;
 }
 
 static void script_predict(struct sim_client *client, enum sim_verb verb)
 {
+	bool ends = verb == SIM_COMMIT || verb == SIM_ROLLBACK;
+
+	client->unit_ends |= ends;
+	client->has_notified = !ends && (client->has_notified || verb == SIM_NOTIFY);
 	if (verb == SIM_BEGIN && client->predicted == 'I')
 		client->predicted = 'T';
-	else if (verb == SIM_COMMIT || verb == SIM_ROLLBACK)
+	else if (ends)
 		client->predicted = 'I';
 	else if (verb == SIM_FAIL && client->predicted == 'T')
 		client->predicted = 'E';
@@ -133,6 +151,11 @@ static struct sim_statement script_statement(struct sim_client *client, enum sim
 		statement.a =
 			(unsigned)sim_between(1, client->is_strict || sim_percent(90) ? 50 : 1500);
 		statement.b = SIM_ROW_LEAST;
+		break;
+	case SIM_LISTEN:
+	case SIM_UNLISTEN:
+	case SIM_NOTIFY:
+		statement.a = (unsigned)sim_below(SIM_CHANNELS);
 		break;
 	case SIM_SET_NAME:
 		statement.a = client->id;
@@ -438,16 +461,41 @@ static void script_batch(struct sim_client *client)
 	script_end_unit(client, is_later);
 }
 
+/* Several statements in one batch, as drivers send what belongs together. */
+static void script_batch_of_several(struct sim_client *client)
+{
+	unsigned count = (unsigned)sim_between(2, 4);
+	bool is_later = sim_percent(15);
+
+	for (unsigned i = 0; i < count; i++) {
+		struct batch batch = {.statement = script_statement(client, script_verb(client))};
+
+		batch_parse(client, &batch, false);
+		batch_bind(client, &batch, false);
+		if (sim_percent(40))
+			batch_name(client, &batch, 'D', 'P');
+		batch_execute(client, &batch);
+		if (sim_percent(10))
+			sim_bytes_message(&client->out, 'H');
+	}
+	sim_bytes_message(&client->out, is_later ? 'H' : 'S');
+	script_end_unit(client, is_later);
+}
+
 void sim_script_unit(struct sim_client *client)
 {
 	unsigned dice = (unsigned)sim_below(100);
 
+	client->unit_ends = false;
 	if (client->units_open == 0)
 		client->predicted = client->status;
+	client->has_notified &= client->predicted != 'I';
 	if (dice < 45)
 		script_query(client);
 	else if (dice < 88 && client->kept_count > 0 && sim_percent(40))
 		script_batch_again(client);
+	else if (dice < 88 && sim_percent(25))
+		script_batch_of_several(client);
 	else if (dice < 88)
 		script_batch(client);
 	else if (dice < 97)

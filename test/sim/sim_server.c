@@ -9,6 +9,7 @@
 #include "protocol/startup.h"
 #include "protocol/writer.h"
 #include "test/sim/sim.h"
+#include "test/sim/sim_client.h"
 #include "test/sim/sim_session.h"
 
 #include <arpa/inet.h>
@@ -31,6 +32,7 @@ static struct server_gate {
 void sim_server_begin(void)
 {
 	next_pid = 1;
+	sim_notify_begin();
 	for (int i = 0; i < SIM_SERVERS; i++) {
 		uint8_t salt[SECRET_SALT_BYTES];
 
@@ -46,6 +48,7 @@ void sim_server_begin(void)
 void sim_server_end(void)
 {
 	SIM_CHECK(session_count == 0, "%u connections to servers are left", session_count);
+	sim_notify_end();
 }
 
 static unsigned server_port(const struct address *address)
@@ -97,9 +100,14 @@ struct sim_session *sim_server_session(unsigned i)
 	UNREACHABLE();
 }
 
-static void server_end(struct sim_session *session, bool by_reset, const char *why)
+enum server_ending { SERVER_BY_ITSELF, SERVER_BY_RESET, SERVER_BY_POOLER };
+
+static void server_end(struct sim_session *session, enum server_ending how, const char *why)
 {
+	bool by_reset = how == SERVER_BY_RESET;
+
 	sim_trace("session %u: ends%s: %s", session->pid, by_reset ? " by reset" : "", why);
+	sim_client_bereft(session->batch_owner);
 	if (by_reset)
 		sim_conn_reset(session->conn);
 	else
@@ -107,6 +115,8 @@ static void server_end(struct sim_session *session, bool by_reset, const char *w
 	sim_bytes_free(&session->in);
 	sim_bytes_free(&session->out);
 	sim_bytes_free(&session->query);
+	free(session->block);
+	sim_notify_ended(session, how != SERVER_BY_POOLER || session->is_closing);
 	list_remove(&session->link);
 	session_count--;
 	free(session);
@@ -123,6 +133,7 @@ static void server_greet(struct sim_session *session)
 	sim_bytes_end(out);
 	sim_session_parameter(session, "server_version", "17.0");
 	sim_session_parameter(session, "client_encoding", "UTF8");
+	sim_session_parameter(session, "server_encoding", "UTF8");
 	sim_session_parameter(session, "application_name", "");
 	sim_bytes_begin(out, 'K');
 	sim_bytes_add_u32(out, session->pid);
@@ -337,7 +348,8 @@ bool sim_server_is_ready(const struct sim_session *session)
 	if (session->out.len >= SERVER_OUT_ENOUGH)
 		return false;
 	return sim_session_is_busy(session) || server_has_message(session) ||
-		sim_conn_readable(session->conn) > 0 || sim_conn_is_ended(session->conn);
+		sim_session_has_news(session) || sim_conn_readable(session->conn) > 0 ||
+		sim_conn_is_ended(session->conn);
 }
 
 uint64_t sim_server_due_ns(const struct sim_session *session)
@@ -354,11 +366,11 @@ static bool server_suffers(struct sim_session *session)
 	static const char *const nonsense[] = {"y\0\0\0\4", "D\0\0\0\1", "Z\0\0\0\11"};
 
 	if (sim_fault(FAULT_SERVER_RESETS)) {
-		server_end(session, true, "a reset");
+		server_end(session, SERVER_BY_RESET, "a reset");
 		return true;
 	}
 	if (sim_fault(FAULT_SERVER_ENDS)) {
-		server_end(session, false, "an end");
+		server_end(session, SERVER_BY_ITSELF, "an end");
 		return true;
 	}
 	if (sim_fault(FAULT_SERVER_STALLS))
@@ -367,12 +379,14 @@ static bool server_suffers(struct sim_session *session)
 		sim_fault(FAULT_SERVER_FATAL)) {
 		sim_session_error(session, "FATAL", "57P01",
 			"terminating connection due to administrator command");
+		sim_client_bereft(session->batch_owner);
 		session->is_closing = true;
 		session->busy_until_ns = 0;
 	}
 	if (!session->is_closing && sim_fault(FAULT_SERVER_BABBLES)) {
 		sim_trace("session %u: babbles", session->pid);
 		sim_bytes_add(&session->out, nonsense[sim_below(array_len(nonsense))], 5);
+		sim_client_bereft(session->batch_owner);
 		session->is_closing = true;
 		session->busy_until_ns = 0;
 	}
@@ -382,15 +396,17 @@ static bool server_suffers(struct sim_session *session)
 void sim_server_step(struct sim_session *session)
 {
 	if (session->conn->actor_is_reset) {
-		server_end(session, false, "the pooler has reset it");
+		server_end(session, SERVER_BY_POOLER, "the pooler has reset it");
 		return;
 	}
 	if (server_suffers(session) || session->busy_until_ns > sim_now_ns())
 		return;
+	if (sim_session_has_news(session) && !session->is_closing)
+		sim_notify_tell(session);
 	server_write(session);
 	if (session->is_closing) {
 		if (session->out.len == 0)
-			server_end(session, false, "all said");
+			server_end(session, SERVER_BY_ITSELF, "all said");
 		return;
 	}
 	if (session->state == SESSION_STARTUP && session->due_ns == 0 &&
@@ -403,7 +419,7 @@ void sim_server_step(struct sim_session *session)
 		sim_session_go_on(session);
 	else if (session->out.len < SERVER_OUT_ENOUGH && !server_message(session) &&
 		sim_conn_is_ended(session->conn))
-		server_end(session, false, "the pooler has closed it");
+		server_end(session, SERVER_BY_POOLER, "the pooler has closed it");
 }
 
 void sim_server_check_idle(void)
@@ -421,5 +437,7 @@ void sim_server_check_idle(void)
 			"session %u is left out of step", session->pid);
 		SIM_CHECK(session->dirty_owner == 0, "session %u is left with what C%u left",
 			session->pid, session->dirty_owner);
+		SIM_CHECK(session->listening.now == 0 && !session->listening.is_herald,
+			"session %u is left listening", session->pid);
 	}
 }

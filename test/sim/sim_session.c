@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SESSION_OUT_ENOUGH = 32 * 1024 };
+enum { SESSION_OUT_ENOUGH = 32 * 1024, SESSION_ALL_CHANNELS = INT32_MAX };
+
+/* How pgring calls the block by which it listens in a client's batch. */
+static const char session_block[] = "pgring_listen";
 
 static void session_next_statement(struct sim_session *session);
 
@@ -36,6 +39,7 @@ static void session_judge(struct sim_session *session, unsigned client, unsigned
 	SIM_CHECK(session->mine == 0 || session->mine == client,
 		"C%u.%u meets what C%u has set in the session %u", client, seq, session->mine,
 		session->pid);
+	sim_notify_judge(session, client);
 	snprintf(own, sizeof own, "n%u", client);
 	SIM_CHECK(strcmp(session->name, own) == 0 || strcmp(session->name, name ? name : "") == 0,
 		"C%u.%u runs with application_name \"%s\", session %u; its own is \"%s\"", client,
@@ -83,8 +87,13 @@ void sim_session_parameter(struct sim_session *session, const char *name, const 
 	sim_bytes_end(&session->out);
 }
 
+/* A transaction that nobody has begun is over. */
 static void session_ready(struct sim_session *session)
 {
+	if (session->status == 'I') {
+		sim_notify_commit(session);
+		sim_notify_tell(session);
+	}
 	sim_bytes_begin(&session->out, 'Z');
 	sim_bytes_add(&session->out, &session->status, 1);
 	sim_bytes_end(&session->out);
@@ -155,6 +164,7 @@ static void session_fail(struct sim_session *session, const char *sqlstate, cons
 	session->portal = NULL;
 	if (session->status == 'T')
 		session->status = 'E';
+	sim_notify_rollback(session);
 	if (session->in_query)
 		session_end_query(session);
 	else
@@ -177,6 +187,9 @@ void sim_session_reset(struct sim_session *session)
 	session->mine = session->dirty_owner = 0;
 	memset(&session->unnamed, 0, sizeof session->unnamed);
 	memset(session->named, 0, sizeof session->named);
+	free(session->block);
+	session->block = NULL;
+	sim_notify_reset(session);
 	session_portals_close(session);
 	session_set_name(session, "");
 }
@@ -216,6 +229,10 @@ static void session_transaction(struct sim_session *session, const struct sim_st
 		session->status = 'T';
 		session->owner = statement->client;
 	} else {
+		if (statement->verb == SIM_COMMIT && session->status != 'E')
+			sim_notify_commit(session);
+		else
+			sim_notify_rollback(session);
 		if (session->status == 'E')
 			tag = "ROLLBACK";
 		session->status = 'I';
@@ -277,6 +294,18 @@ static void session_execute(struct sim_session *session)
 		sim_bytes_add(&session->out, "\0\0\1\0\0", 5);
 		sim_bytes_end(&session->out);
 		return;
+	case SIM_LISTEN:
+		sim_notify_listen(session, now->client, 1U << now->a);
+		break;
+	case SIM_UNLISTEN:
+		sim_notify_unlisten(session, now->client, 1U << now->a);
+		break;
+	case SIM_UNLISTEN_ALL:
+		sim_notify_unlisten(session, now->client, SESSION_ALL_CHANNELS);
+		break;
+	case SIM_NOTIFY:
+		sim_notify_post(session, now->client, now->seq, now->a);
+		break;
 	case SIM_NOTICE:
 	case SIM_FUNCTION:
 	case SIM_VERB_COUNT:
@@ -326,6 +355,11 @@ static void session_produce(struct sim_session *session)
 				      : (long)session->next_row -
 				(session->portal ? (long)session->portal->next_row : 0));
 	session_done(session);
+}
+
+bool sim_session_has_news(const struct sim_session *session)
+{
+	return sim_notify_has_news(session) && !sim_session_is_busy(session);
 }
 
 bool sim_session_is_busy(const struct sim_session *session)
@@ -412,13 +446,11 @@ static void session_variable(struct sim_session *session, const char *name, cons
 	sim_bytes_end(out);
 }
 
-/* The question what the session has set. */
-static void session_tell(struct sim_session *session)
+static int session_variables(struct sim_session *session)
 {
 	char mine[16];
 	int rows = 2;
 
-	session_row_description(session);
 	session_variable(session, "role", "none");
 	session_variable(session, "transaction_isolation", "read committed");
 	if (*session->name) {
@@ -430,8 +462,26 @@ static void session_tell(struct sim_session *session)
 		session_variable(session, "mine", mine);
 		rows++;
 	}
-	session_complete(session, "SELECT", rows);
 	sim_reached(REACH_SESSION_ASKED);
+	return rows;
+}
+
+static bool session_is_question(const char *text)
+{
+	return strncmp(text, "SELECT 'v'", 10) == 0 || strncmp(text, "SELECT 't'", 10) == 0;
+}
+
+/* The question what the session has left: its variables, its channels. It has nothing else that could be asked for. */
+static void session_tell(struct sim_session *session, const char *question)
+{
+	int rows = 0;
+
+	session_row_description(session);
+	if (strstr(question, "SELECT 'v', name"))
+		rows += session_variables(session);
+	if (strstr(question, "pg_listening_channels()"))
+		rows += (int)sim_notify_rows(session, strstr(question, "SELECT 'r'"));
+	session_complete(session, "SELECT", rows);
 }
 
 /* RESET "name";... SELECT pg_catalog.set_config(E'name',E'value',false),... */
@@ -493,7 +543,7 @@ static bool session_hidden(struct sim_session *session)
 	const struct sim_bytes *text = &session->query;
 	bool is_cleaning = session_text_is(text, "ROLLBACK") ||
 		session_text_is(text, "DISCARD ALL") || session_undoes(text) ||
-		strncmp((const char *)sim_bytes_at(text), "SELECT 'v'", 10) == 0;
+		session_is_question((const char *)sim_bytes_at(text));
 
 	SIM_CHECK(session->batch_owner == 0,
 		"the pooler asks in the unfinished batch of C%u, session %u", session->batch_owner,
@@ -505,13 +555,20 @@ static bool session_hidden(struct sim_session *session)
 	sim_trace("session %u: the pooler's %.60s", session->pid, (const char *)sim_bytes_at(text));
 	if (sim_fault(FAULT_SERVER_NOTICES))
 		session_notice(session, "for the pooler");
-	if ((is_cleaning || session_text_is(text, ";")) && sim_fault(FAULT_CLEANING_FAILS)) {
-		session_fail(session, "53200", "out of memory, for the pooler");
+	if ((is_cleaning || session_text_is(text, ";") || session->listening.is_herald) &&
+		sim_fault(FAULT_CLEANING_FAILS)) {
+		if (!is_cleaning)
+			sim_notify_lost(session);
+		/* a client that keeps the server for something else loses that with it, and is told */
+		session_fail(session, "53200",
+			session_text_is(text, "UNLISTEN *") ? "out of memory"
+							    : "out of memory, for the pooler");
 		return true;
 	}
 	if (sim_fault(FAULT_POOLER_WAITS))
 		session->busy_until_ns = sim_now_ns() + sim_between(100, 8000) * NS_PER_MS;
 	if (session_text_is(text, "ROLLBACK")) {
+		sim_notify_rollback(session);
 		session->status = 'I';
 		session->owner = 0;
 		session_portals_close(session);
@@ -521,14 +578,18 @@ static bool session_hidden(struct sim_session *session)
 			session->pid);
 		sim_session_reset(session);
 		session_complete(session, "DISCARD ALL", -1);
+	} else if (sim_notify_is_own((const char *)sim_bytes_at(text))) {
+		sim_notify_own(session, (const char *)sim_bytes_at(text), false);
+		session_end_query(session); /* perhaps in the transaction of the client */
+		return true;
 	} else if (session_undoes(text)) {
 		if (strstr((const char *)sim_bytes_at(text), "RESET ALL")) {
 			session->mine = 0;
 			session_set_name(session, "");
 		}
 		session_complete(session, "RESET", -1);
-	} else if (strncmp((const char *)sim_bytes_at(text), "SELECT 'v'", 10) == 0) {
-		session_tell(session);
+	} else if (session_is_question((const char *)sim_bytes_at(text))) {
+		session_tell(session, (const char *)sim_bytes_at(text));
 	} else if (session_text_is(text, ";")) {
 		sim_bytes_message(&session->out, 'I');
 	} else if (!session_settings(session, (const char *)sim_bytes_at(text))) {
@@ -628,6 +689,37 @@ static bool session_name_is_shared(const char *name)
 	return strncmp(name, "pgring_", 7) == 0;
 }
 
+/* DO E'BEGIN LISTEN ...;END': by it the pooler listens for the client in whose batch it stands. */
+static void session_parse_block(struct sim_session *session, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *block = malloc(size), *end;
+
+	CHECK(block);
+	SIM_CHECK(!session->block, "session %u: the block is there already", session->pid);
+	SIM_CHECK(strncmp(text, "DO ", 3) == 0 && session_literal(text + 3, block, size) &&
+			strncmp(block, "BEGIN ", 6) == 0 && (end = strrchr(block, ';')) &&
+			strcmp(end, ";END") == 0,
+		"session %u: a garbled block: %.80s", session->pid, text);
+	if (session->status == 'E') {
+		free(block);
+		session_fail(session, "25P02", "current transaction is aborted");
+		return;
+	}
+	*end = '\0';
+	session->block = block;
+	sim_bytes_message(&session->out, '1');
+}
+
+static void session_execute_block(struct sim_session *session)
+{
+	SIM_CHECK(session->block, "session %u: there is no block", session->pid);
+	sim_trace("session %u: the pooler's %.60s", session->pid, session->block);
+	sim_notify_own(session, session->block + 6, true);
+	session_complete(session, "DO", -1);
+	sim_reached(REACH_LISTEN_IN_BATCH);
+}
+
 static void session_parse(struct sim_session *session, struct reader *reader)
 {
 	const char *name = reader_cstring(reader), *text = reader_cstring(reader);
@@ -636,6 +728,10 @@ static void session_parse(struct sim_session *session, struct reader *reader)
 	size_t used;
 
 	SIM_CHECK(name && text, "a garbled Parse");
+	if (strcmp(name, session_block) == 0) {
+		session_parse_block(session, text);
+		return;
+	}
 	if (strcmp(text, ";SELECT;SELECT") == 0) {
 		session_fail(session, "42601",
 			"cannot insert multiple commands into a prepared statement");
@@ -683,6 +779,10 @@ static void session_bind(struct sim_session *session, struct reader *reader)
 	const uint8_t *value;
 	int32_t len;
 
+	if (from && strcmp(from, session_block) == 0) {
+		sim_bytes_message(&session->out, '2');
+		return;
+	}
 	formats = reader_u16(reader);
 	count = reader_u16(reader);
 	len = reader_i32(reader);
@@ -747,6 +847,10 @@ static void session_execute_portal(struct sim_session *session, struct reader *r
 	uint32_t most = reader_u32(reader);
 	struct session_portal *portal = session_portal(session, name, false);
 
+	if (strcmp(name, session_block) == 0) {
+		session_execute_block(session);
+		return;
+	}
 	if (!portal) {
 		session_fail(session, "34000", "portal does not exist");
 		return;
@@ -778,6 +882,10 @@ static void session_close(struct sim_session *session, struct reader *reader)
 		what == 'S' ? session_prepared(session, name, false) : NULL;
 	struct session_portal *portal = what == 'P' ? session_portal(session, name, false) : NULL;
 
+	if (what == 'S' && strcmp(name, session_block) == 0) {
+		free(session->block);
+		session->block = NULL;
+	}
 	if (prepared && session_name_is_shared(name))
 		sim_reached(REACH_NAMED_EVICTED);
 	if (prepared) {

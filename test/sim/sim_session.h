@@ -5,6 +5,7 @@
 
 #include "protocol/scram.h"
 #include "test/sim/sim_net.h"
+#include "test/sim/sim_notify.h"
 #include "test/sim/sim_sql.h"
 
 #include <stdbool.h>
@@ -52,6 +53,8 @@ struct sim_session {
 	unsigned dirty_owner;    /* the client that left something that DISCARD ALL undoes; 0 */
 	unsigned mine;           /* the variable: a client, 0 if not set */
 	char name[SESSION_NAME]; /* application_name */
+	struct sim_listening listening;
+	char *block; /* the pooler's, which was parsed; NULL: none */
 
 	bool is_skipping; /* until Sync */
 	bool in_query;    /* of a Query, with statements in `query` left */
@@ -71,6 +74,8 @@ void sim_session_message(struct sim_session *session, char type, const uint8_t *
 /* Whether it has more to do before the next message, and doing a bit of that. */
 bool sim_session_is_busy(const struct sim_session *session);
 void sim_session_go_on(struct sim_session *session);
+/* Notifications have come, and it has nothing else to do. */
+bool sim_session_has_news(const struct sim_session *session);
 /* A cancel request has come. */
 void sim_session_cancel(struct sim_session *session);
 void sim_session_reset(struct sim_session *session);

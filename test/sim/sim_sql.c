@@ -24,6 +24,10 @@ static const struct {
 	[SIM_COPY_IN] = {"COPY in", "COPY", false},
 	[SIM_COPY_OUT] = {"COPY out", "COPY", false},
 	[SIM_FUNCTION] = {"FUNCTION", "FUNCTION", false},
+	[SIM_LISTEN] = {"LISTEN", "LISTEN", false},
+	[SIM_UNLISTEN_ALL] = {"UNLISTEN *", "UNLISTEN", false},
+	[SIM_UNLISTEN] = {"UNLISTEN", "UNLISTEN", false},
+	[SIM_NOTIFY] = {"NOTIFY", "NOTIFY", false},
 };
 
 void sim_sql_format(struct sim_bytes *target, const struct sim_statement *statement)

@@ -23,6 +23,10 @@ enum sim_verb {
 	SIM_COPY_IN,
 	SIM_COPY_OUT, /* a: rows, b: bytes of each */
 	SIM_FUNCTION, /* only as a function call */
+	SIM_LISTEN,   /* a: the channel */
+	SIM_UNLISTEN_ALL,
+	SIM_UNLISTEN, /* a: the channel */
+	SIM_NOTIFY,   /* a: the channel */
 	SIM_VERB_COUNT
 };
 

@@ -6,6 +6,7 @@
 #include "protocol/frame.h"
 #include "protocol/greeting.h"
 #include "test/sim/sim.h"
+#include "test/sim/sim_notify.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -337,12 +338,27 @@ static void verdict_notice(struct sim_client *client, const uint8_t *body, size_
 	client->has_noticed = true;
 }
 
+static void verdict_notification(struct sim_client *client, const uint8_t *body, size_t len)
+{
+	const char *channel = (const char *)body + 4, *payload;
+
+	VERDICT(client, len >= 6 && body[len - 1] == '\0', "a malformed notification");
+	payload = channel + strlen(channel) + 1;
+	VERDICT(client, payload + strlen(payload) + 1 == (const char *)body + len,
+		"a malformed notification");
+	VERDICT(client, client->status == 'I' || client->is_lost,
+		"a notification within a transaction");
+	sim_trace("C%u: hears %s on %s", client->id, payload, channel);
+	sim_notify_heard(client->id, channel, payload);
+}
+
 static void verdict_ready(
 	struct sim_client *client, struct step *step, const uint8_t *body, size_t len)
 {
 	VERDICT(client, step->kind == STEP_READY && len == 1 && !step->owes_sync,
 		"ReadyForQuery out of place");
-	if (body[0] != client->status && !(client->is_lost && body[0] == 'I'))
+	if (body[0] != client->status &&
+		!((client->is_lost || client->is_bereft) && body[0] == 'I'))
 		sim_fail("C%u: status %c instead of %c", client->id, body[0], client->status);
 	if (client->batch_seq > client->last_synced)
 		sim_fail("C%u: the batch of C%u.%u seems to have succeeded, but no server has seen "
@@ -350,7 +366,7 @@ static void verdict_ready(
 			client->id, client->id, client->batch_seq);
 	client->batch_seq = 0;
 	client->status = (char)body[0];
-	client->is_lost = false;
+	client->is_lost = client->is_bereft = false;
 	client->units_open--;
 	client->answer_bytes = 0;
 	if (client->units_open == 0)
@@ -467,6 +483,8 @@ void sim_verdict_message(struct sim_client *client, char type, const uint8_t *bo
 		verdict_notice(client, body, len);
 	} else if (type == 'S') {
 		verdict_parameter(client, body, len);
+	} else if (type == 'A') {
+		verdict_notification(client, body, len);
 	} else {
 		if (!step)
 			sim_fail("C%u: message %c although nothing is due", client->id, type);
