@@ -129,7 +129,7 @@ static void session_note_traces(
 static int session_note_sequence(struct lease *lease)
 {
 	if (!lease->is_fresh || lease->server->traces.held & TRACE_SEQUENCES)
-		return 0;
+		return 0; /* the transaction may have taken one */
 	lease->needs_sequences = true;
 	if (!lease->is_same)
 		return REFUSAL_SEQUENCE;
@@ -137,7 +137,23 @@ static int session_note_sequence(struct lease *lease)
 	return 0;
 }
 
-static int session_note_text(struct client *client, const uint8_t *text, size_t len, bool is_whole)
+/* A string that may take values itself, before it asks for the last: if it does not, the server shall say so, instead of telling
+ * what somebody else took. */
+static int session_forget_sequences(struct core *core, struct lease *lease)
+{
+	struct server *server = lease->server;
+
+	if (!lease->is_fresh || lease->is_same || server->traces.held & TRACE_SEQUENCES ||
+		server->pending.skipping)
+		return 0;
+	if (!pending_is_own(&server->pending))
+		return SESSION_WAITS; /* for the answers to a Parse or a Sync */
+	server_query_hidden(core, server, "DISCARD SEQUENCES", HIDDEN_NEEDED);
+	return 0;
+}
+
+static int session_note_text(
+	struct core *core, struct client *client, const uint8_t *text, size_t len, bool is_whole)
 {
 	int noted;
 	const uint8_t *nul = memchr(text, '\0', len);
@@ -151,7 +167,11 @@ static int session_note_text(struct client *client, const uint8_t *text, size_t 
 	if (unlikely(noted))
 		return noted;
 	session_note_traces(client, traces, text, len);
-	return traces & TRACE_SEQUENCES ? session_note_sequence(&client->lease) : 0;
+	if (likely(!(traces & TRACE_SEQUENCES)))
+		return 0;
+	if (!is_whole || !sqlscan_takes_first(text, len))
+		return session_note_sequence(&client->lease);
+	return session_forget_sequences(core, &client->lease);
 }
 
 static int session_note_executed(struct core *core, struct client *client,
@@ -207,10 +227,10 @@ static int session_note_query(
 	struct name *executed;
 
 	if (!is_whole || len == 0 || memchr(text, '\0', len) != end)
-		return session_note_text(client, text, len, is_whole);
+		return session_note_text(core, client, text, len, is_whole);
 	if (unlikely(client_sql_adopts(core, client, text, end)))
 		return 0; /* it is looked at when it is executed */
-	noted = session_note_text(client, text, len, is_whole);
+	noted = session_note_text(core, client, text, len, is_whole);
 	executed = client_sql_executed(client, text, end, &behind);
 	if (likely(!executed) || noted)
 		return noted;
@@ -304,7 +324,7 @@ int session_note(struct core *core, struct client *client, uint8_t type, const u
 			return text ? session_note_parse(client, text + 1, body + len) : 0;
 		if (text)
 			noted = session_note_text(
-				client, text + 1, (size_t)(body + len - text - 1), is_whole);
+				core, client, text + 1, (size_t)(body + len - text - 1), is_whole);
 		break;
 	case CLIENT_BIND:
 		noted = session_note_bind(core, client, body, len);

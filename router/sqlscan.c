@@ -287,6 +287,31 @@ unsigned sqlscan_traces(const uint8_t *text, size_t len)
 	return others ? (traces | others) & ~TRACE_IF_HELD : traces;
 }
 
+bool sqlscan_takes_first(const uint8_t *text, size_t len)
+{
+	const uint8_t *at = text, *end = text + len;
+
+	while (at < end) {
+		struct sqlword word = {at, 0};
+
+		if (*at == ';')
+			return true; /* there are statements before it: any of them may */
+		if (!sqlword_is_start(*at)) {
+			at++;
+			continue;
+		}
+		do
+			at++;
+		while (at < end && sqlword_is_part(*at));
+		word.len = (size_t)(at - word.at);
+		if (sqlword_is(word, "nextval"))
+			return true;
+		if (sqlword_is(word, "lastval") || sqlword_is(word, "currval"))
+			return false;
+	}
+	return false;
+}
+
 /* ---- transactions ---- */
 
 static const char *const isolations[] = {

@@ -14,6 +14,9 @@
  * its final NUL. */
 unsigned sqlscan_traces(const uint8_t *text, size_t len);
 
+/* Whether a text that asks for the last value of a sequence may have taken one before, in the same statement or in another. */
+bool sqlscan_takes_first(const uint8_t *text, size_t len);
+
 enum sqlscan_kind {
 	SQLSCAN_OTHER,
 	SQLSCAN_BEGIN,    /* in a form that sqlscan_write_begin can repeat */

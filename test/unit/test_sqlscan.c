@@ -17,6 +17,22 @@ static unsigned traces_of(const char *text)
 	return sqlscan_traces((const uint8_t *)text, strlen(text));
 }
 
+static void a_string_may_take_what_it_asks_for(void **state)
+{
+	static const char *const takes[] = {"SELECT nextval('s'); SELECT lastval()",
+		"INSERT INTO t DEFAULT VALUES; SELECT currval('s')",
+		"SELECT NextVal('s'), currval('s')", ";SELECT lastval()"},
+				 *const asks[] = {"SELECT lastval()", "SELECT currval('s');",
+					 "SELECT currval('s'), nextval('s')",
+					 "SELECT lastval(); SELECT nextval('s')", ""};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(takes); i++)
+		assert_true(sqlscan_takes_first((const uint8_t *)takes[i], strlen(takes[i])));
+	for (size_t i = 0; i < array_len(asks); i++)
+		assert_false(sqlscan_takes_first((const uint8_t *)asks[i], strlen(asks[i])));
+}
+
 static void what_everybody_sends_leaves_nothing(void **state)
 {
 	static const char *const texts[] = {"", ";", "SELECT 1",
@@ -257,6 +273,7 @@ static void names_of_variables_are_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_string_may_take_what_it_asks_for),
 		cmocka_unit_test(what_everybody_sends_leaves_nothing),
 		cmocka_unit_test(what_leaves_something_is_seen),
 		cmocka_unit_test(a_variable_that_is_named_is_known),
