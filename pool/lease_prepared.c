@@ -371,8 +371,8 @@ bool lease_note_anonymous(struct core *core, struct lease *lease, struct stateme
 	struct names *names = (names_own(&lease->names), lease->names);
 	struct prepared *prepared = &lease->server->prepared;
 	struct prepared_entry *entry = prepared_find(prepared, statement->key);
-	bool is_there =
-		entry && lease_is_good(core, lease->server, entry, lease->pool->stale_ns + 1);
+	bool is_there = entry && lease->server->status != 'E' && /* then it fails */
+		lease_is_good(core, lease->server, entry, lease->pool->stale_ns + 1);
 	struct prepared_record record = {
 		.op = PREPARED_UNNAMED,
 		.statement = names_change_unnamed(names, &core->pools->statements, statement),
@@ -591,39 +591,43 @@ static void lease_undo_unnamed(struct core *core, struct lease *lease,
 		return;
 	}
 	/* A Parse that fails has destroyed the one before; one that is skipped has not. */
-	names_set_unnamed(lease->names, statements, is_skipped ? record->statement : NULL);
-	if (!is_skipped)
-		statement_drop(statements, record->statement);
+	if (is_skipped) {
+		names_restore_unnamed(lease->names, statements, record->statement);
+		return;
+	}
+	names_set_unnamed(lease->names, statements, NULL);
+	statement_drop(statements, record->statement);
 }
 
-static void lease_undo(struct core *core, struct server *server, bool is_skipped)
+static void lease_undo(struct core *core, struct server *server,
+	const struct prepared_record *record, bool is_skipped)
 {
-	struct prepared_record record = prepared_log_pop(&server->prepared);
-	struct prepared_entry *entry = prepared_find(&server->prepared, record.key);
+	struct prepared_entry *entry = prepared_find(&server->prepared, record->key);
 	struct name *name;
 
-	if (entry && entry->batch == record.batch) {
+	if (entry && entry->batch == record->batch) {
 		prepared_touch(&server->prepared, entry);
 		entry->parsed_ns = 0;
 		entry->batch = 0;
 	}
-	switch ((enum prepared_op)record.op) {
+	switch ((enum prepared_op)record->op) {
 	case PREPARED_PARSE:
-		if ((name = lease_recorded_name(server, &record)))
+		if ((name = lease_recorded_name(server, record)))
 			names_remove(server->lease->names, name);
 		return;
 	case PREPARED_CLOSE:
-		if ((name = lease_recorded_name(server, &record)))
+		if ((name = lease_recorded_name(server, record)))
 			lease_undo_close(server->lease, name);
 		return;
 	case PREPARED_UNNAMED:
-		lease_undo_unnamed(core, server->lease, &record, is_skipped);
+		lease_undo_unnamed(core, server->lease, record, is_skipped);
 		return;
 	case PREPARED_DESCRIBE:
 	case PREPARED_DESCRIBE_UNNAMED:
 		shape_draft_clear(&server->draft);
-		if (server->lease && record.shape)
-			server->lease->check = record.is_query ? LEASE_CHECK_LOST : LEASE_UNCHECKED;
+		if (server->lease && record->shape)
+			server->lease->check =
+				record->is_query ? LEASE_CHECK_LOST : LEASE_UNCHECKED;
 		return;
 	case PREPARED_INJECT:
 	case PREPARED_EVICT:
@@ -634,20 +638,17 @@ static void lease_undo(struct core *core, struct server *server, bool is_skipped
 	UNREACHABLE();
 }
 
+/* What was done last is undone first: a Close, and then a Parse of the same name, leave the name as it was. */
 void lease_prepared_failed(struct core *core, struct server *server, bool is_head, unsigned dropped)
 {
-	if (dropped > 0 && is_head) {
-		lease_undo(core, server, false);
-		dropped--;
-	}
-	for (; dropped > 0; dropped--)
-		lease_undo(core, server, true);
+	for (unsigned i = dropped; i-- > 0;)
+		lease_undo(core, server, prepared_log_at(&server->prepared, i), i > 0 || !is_head);
+	prepared_log_drop(&server->prepared, dropped);
 }
 
 void lease_prepared_lost(struct core *core, struct server *server)
 {
-	while (server->prepared.log_count > 0)
-		lease_undo(core, server, true);
+	lease_prepared_failed(core, server, false, server->prepared.log_count);
 }
 
 void lease_deallocated(struct core *core, struct server *server)

@@ -192,6 +192,14 @@ struct statement *names_change_unnamed(
 	return before;
 }
 
+void names_restore_unnamed(
+	struct names *names, struct statements *statements, struct statement *statement)
+{
+	statement_drop(statements, names_change_unnamed(names, statements, statement));
+	names->unnamed_serial -= 2; /* as it was before that change, which may be undone as well */
+	names->unnamed_batch = 0;
+}
+
 void names_set_unnamed(
 	struct names *names, struct statements *statements, struct statement *statement)
 {

@@ -65,6 +65,9 @@ void names_replace(struct names *names, struct statements *statements, struct na
 /* The client has sent another unnamed statement, or none; the one before is returned, and so is its user. */
 struct statement *names_change_unnamed(
 	struct names *names, struct statements *statements, struct statement *statement);
+/* The last change was none: it is this one again. The statement's user moves in. */
+void names_restore_unnamed(
+	struct names *names, struct statements *statements, struct statement *statement);
 void names_set_unnamed(
 	struct names *names, struct statements *statements, struct statement *statement);
 /* Forgets those that were added before the one with that serial number. */

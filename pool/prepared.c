@@ -184,17 +184,27 @@ void prepared_log(struct prepared *prepared, const struct prepared_record *recor
 		*record;
 }
 
+const struct prepared_record *prepared_log_at(const struct prepared *prepared, uint32_t i)
+{
+	CHECK(i < prepared->log_count);
+	return &prepared->log[(prepared->log_first + i) & (prepared->log_size - 1)];
+}
+
 const struct prepared_record *prepared_log_head(const struct prepared *prepared)
 {
-	CHECK(prepared->log_count > 0);
-	return &prepared->log[prepared->log_first & (prepared->log_size - 1)];
+	return prepared_log_at(prepared, 0);
 }
 
 const struct prepared_record *prepared_log_last(const struct prepared *prepared)
 {
-	CHECK(prepared->log_count > 0);
-	return &prepared->log[(prepared->log_first + prepared->log_count - 1) &
-		(prepared->log_size - 1)];
+	return prepared_log_at(prepared, prepared->log_count - 1);
+}
+
+void prepared_log_drop(struct prepared *prepared, uint32_t count)
+{
+	CHECK(count <= prepared->log_count);
+	prepared->log_count -= count;
+	prepared->log_first += count;
 }
 
 struct prepared_record prepared_log_pop(struct prepared *prepared)

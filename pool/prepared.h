@@ -99,6 +99,9 @@ const struct prepared_record *prepared_log_last(const struct prepared *prepared)
 /* The record whose answer comes next. There must be one. */
 const struct prepared_record *prepared_log_head(const struct prepared *prepared);
 struct prepared_record prepared_log_pop(struct prepared *prepared);
+/* The one whose answer comes `i` records behind that one. There must be so many. */
+const struct prepared_record *prepared_log_at(const struct prepared *prepared, uint32_t i);
+void prepared_log_drop(struct prepared *prepared, uint32_t count);
 
 /* The server has none any more; the log stays. */
 void prepared_forget(struct prepared *prepared);
