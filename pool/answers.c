@@ -133,7 +133,8 @@ static bool answers_hides(const struct server *server, uint8_t type)
 
 /* What the server says of a text that was not quite the client's. */
 struct answers_correction {
-	const struct name *name; /* the client's, instead of ours; NULL: the message is right */
+	const char *name; /* the client's, instead of ours; NULL: the message is right */
+	int name_len;
 	char ours[STATEMENT_NAME_BYTES];
 	uint32_t position; /* in the client's text; 0: none */
 	bool is_needed;
@@ -150,6 +151,17 @@ static uint32_t answers_shifted(
 	return at <= shift->from ? (uint32_t)at : (uint32_t)((int64_t)at + shift->by);
 }
 
+static void answers_correct_name(
+	struct answers_correction *correction, const struct name *name, bool is_unnamed)
+{
+	if (is_unnamed) {
+		correction->name = "";
+	} else if (name) {
+		correction->name = name->text;
+		correction->name_len = name->len;
+	}
+}
+
 /* An error that names a statement as the server knows it, or a place in a text that only the server got, is told to the client in
  * its own words. */
 static struct answers_correction answers_correct(
@@ -158,25 +170,26 @@ static struct answers_correction answers_correct(
 	static const struct prepared_record none = {.op = PREPARED_INJECT};
 	const struct names *names = server->lease->names;
 	const struct prepared_record *record = &none;
+	unsigned flags = pending_empty(&server->pending) ? 0 : pending_head(&server->pending).flags;
+	const struct name *name = NULL;
 	struct answers_correction correction = {0};
 	struct hash key;
 
-	if (!pending_empty(&server->pending) &&
-		pending_head(&server->pending).flags & PENDING_TRACKED)
+	if (flags & PENDING_TRACKED)
 		record = prepared_log_head(&server->prepared);
 	correction.position = answers_shifted(server, &record->shift, fields->position);
+	if (record->op == PREPARED_DUPLICATE || record->op == PREPARED_EXECUTE)
+		name = names_find_serial(names, record->name_hash, record->name_serial);
 	if (record->op == PREPARED_DUPLICATE &&
 		strcmp(fields->sqlstate, SQLSTATE_DUPLICATE_PREPARED_STATEMENT) == 0 &&
 		strstr(fields->message, statement_name_prefix)) {
 		memcpy(correction.ours, statement_name_prefix, STATEMENT_NAME_PREFIX + 1);
-		correction.name = names_find_serial(names, record->name_hash, record->name_serial);
+		answers_correct_name(&correction, name, false);
 	} else if (statement_name_find(fields->message, &key)) {
 		statement_name(key, correction.ours);
-		if (record->op == PREPARED_EXECUTE)
-			correction.name =
-				names_find_serial(names, record->name_hash, record->name_serial);
-		if (!correction.name)
-			correction.name = names_find_key(names, key);
+		if (record->op != PREPARED_EXECUTE || !name)
+			name = names_find_key(names, key);
+		answers_correct_name(&correction, name, flags & PENDING_UNNAMED);
 	}
 	correction.is_needed = correction.name || record->shift.by != 0;
 	return correction;
@@ -334,7 +347,7 @@ static void answers_send_corrected(struct core *core, struct server *server,
 		at = strstr(fields->message, correction.ours);
 		CHECK(at);
 		snprintf(message, size, "%.*s%.*s%s", (int)(at - fields->message), fields->message,
-			correction.name->len, correction.name->text, at + strlen(correction.ours));
+			correction.name_len, correction.name, at + strlen(correction.ours));
 	}
 	answers_send(core, server, error,
 		fault_rewrite(error, size + len + FAULT_REWRITE_MORE, body, len, message,

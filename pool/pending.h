@@ -36,6 +36,7 @@ enum pending_flag {
 	PENDING_AS_PARSE = 32, /* a Close that stands for a Parse: the client gets ParseComplete */
 	PENDING_AS_PREPARE =
 		64, /* a Parse that stands for SQL's PREPARE: the client gets that command's tag */
+	PENDING_UNNAMED = 128, /* it uses the client's unnamed statement, which has a name there */
 	PENDING_REASON_SHIFT = 8, /* above: why it is refused, or which query of pgring's own */
 };
 

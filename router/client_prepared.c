@@ -525,13 +525,13 @@ static bool prepared_parse_unnamed(struct core *core, struct client *client,
 }
 
 /* The client's own Describe tells it what the statement is, if it does not know yet. */
-static void prepared_note_use(
-	struct core *core, struct lease *lease, const struct client_request *message)
+static void prepared_note_use(struct core *core, struct lease *lease,
+	const struct client_request *message, unsigned flags)
 {
 	if (message->frame.type == CLIENT_DESCRIBE && !lease->names->unnamed_shape)
 		lease_note_description(core, lease);
 	else
-		lease_note(core, lease, prepared_kind(message), 0);
+		lease_note(core, lease, prepared_kind(message), flags);
 }
 
 static bool prepared_use_unnamed(struct core *core, struct client *client,
@@ -550,7 +550,7 @@ static bool prepared_use_unnamed(struct core *core, struct client *client,
 
 		if (!lease_prepare(core, lease, &use))
 			return false;
-		prepared_note_use(core, lease, message);
+		prepared_note_use(core, lease, message, PENDING_UNNAMED);
 		*ret_dealt = prepared_send_named(core, client, message, parts, use.statement);
 		return true;
 	}
@@ -558,7 +558,7 @@ static bool prepared_use_unnamed(struct core *core, struct client *client,
 		!lease_prepare_unnamed(core, lease, names->unnamed, names->unnamed_shape,
 			prepared_is_lone(message)))
 		return false;
-	prepared_note_use(core, lease, message);
+	prepared_note_use(core, lease, message, 0);
 	*ret_dealt = 0;
 	return true;
 }
