@@ -368,6 +368,7 @@ dialogue("named_after_a_change_of_the_table", ask("CREATE TABLE t AS SELECT 1 AS
     ask("DROP TABLE t"), send(parse("SELECT * FROM t", "s3"), SYNC), ready(), send(bind(name="s2"), execute(), SYNC), ready())
 dialogue("unnamed_destroyed_by_a_query", send(parse("SELECT 1"), SYNC), ready(), ask("SELECT 2"), send(bind(), SYNC), ready(), compare="text")
 dialogue("unnamed_parse_fails", send(parse("SELECT 1"), SYNC), ready(), send(parse("SELEC"), SYNC), ready(), send(bind(), SYNC), ready(), compare="text")
+dialogue("unnamed_parse_fails_and_others_are_skipped", send(parse("SELECT 1"), SYNC), ready(), send(parse("SELEC"), parse("SELECT 2"), parse("SELECT 3"), SYNC), ready(), send(bind(), SYNC), ready(), compare="text")
 dialogue("unnamed_parse_skipped", send(parse("SELECT 1"), SYNC), ready(), send(bind(name="nobody"), parse("SELECT 2"), SYNC), ready(), send(bind(), execute(), SYNC), ready())
 dialogue("unnamed_closed", send(parse("SELECT 1"), SYNC), ready(), send(close_statement(), SYNC), ready(), send(bind(), SYNC), ready(), compare="text")
 

@@ -43,6 +43,35 @@ LEAVING = [
 ]
 
 
+class Neighbours:
+    """Two sessions that stay, and one at a time that leaves."""
+
+    def __init__(self, connect):
+        self.connect, self.turn = connect, 0
+        self.staying = [connect() for _ in range(2)]
+
+    def act(self, leave=True):
+        """Uses every server that can be had, and changes it."""
+        self.turn += 1
+        for number, wire in enumerate(self.staying):
+            words = HOSTILE[(self.turn + number) % len(HOSTILE)]
+            for word in words:
+                wire.send(word)
+        for number, wire in enumerate(self.staying):
+            wire.read_ready(len(HOSTILE[(self.turn + number) % len(HOSTILE)]))
+        if not leave:
+            return
+        leaving = self.connect()
+        for word in LEAVING[self.turn % len(LEAVING)]:
+            leaving.send(word)
+            leaving.read_ready()
+        leaving.drop()
+
+    def finish(self):
+        for wire in self.staying:
+            wire.close()
+
+
 class Script:
     """steps: str (a simple query), bytes (messages up to and with one that is answered by ReadyForQuery).
     startup: parameters of the startup packet. differs: why it may not be the same (it is played all the same)."""
@@ -219,6 +248,19 @@ script("more_between_error_and_sync", parse("SELECT 1/0") + bind() + execute() +
 script("failed_parse_leaves_the_name_free", parse("SELEC 1") + SYNC, ext("SELECT 1"), parse("SELEC 1") + bind() + execute() + SYNC, ext("SELECT 2"))
 script("portal_of_a_transaction", "BEGIN", parse("SELECT generate_series(1, 5)") + bind(portal="p") + execute("p", 2) + SYNC, execute("p",
        2) + SYNC, close_portal("p") + SYNC, execute("p") + SYNC, "ROLLBACK")
+
+script("skipped_close_and_parse", parse("SELECT $1::int", "s") + SYNC, bind(name="s") + close_statement("s") + parse("SELECT 2", "s") + SYNC,
+       parse("SELECT 3", "s") + SYNC, bind(["5"], name="s") + execute() + SYNC)
+script("unnamed_skipped_twice", parse("SELECT 'first'") + SYNC, bind(name="nobody") + parse("SELECT 'second'") + parse("SELECT 'third'") + SYNC,
+       bind() + execute() + SYNC, bind() + execute() + SYNC)
+script("unnamed_with_wrong_parameters", parse("SELECT $1::int") + bind() + SYNC, ext("SELECT 1", "2"), parse("SELECT $1::int + 1") + SYNC, bind() + SYNC,
+       parse("SELECT $1::int + 2", "s") + parse("SELECT $1::int + 2") + bind() + SYNC, bind(name="s") + SYNC)
+script("unnamed_in_a_failed_transaction", "BEGIN", ext("SELECT 1"), "SELECT 1/0", parse("SELECT 1") + SYNC, ext("SELECT 1"), "ROLLBACK")
+script("sequence_in_a_string", "SELECT nextval('public.counter') > 0; SELECT lastval() = currval('public.counter')", "SELECT nextval('public.counter') = lastval()",
+       parse("SELECT 1", "s") + SYNC + query("SELECT nextval('public.counter') > 0; SELECT lastval() > 0"),
+       parse("SELEC") + query("SELECT nextval('public.counter') > 0; SELECT lastval() > 0") + SYNC,
+       describe_statement("s") + query("SELECT nextval('public.counter') > 0; SELECT lastval() > 0"),
+       "BEGIN; SELECT nextval('public.counter') > 0; SELECT currval('public.counter') > 0; COMMIT", "SELECT 1; SELECT nextval('public.counter') = lastval()")
 
 # ---- what keeps its server ----
 
