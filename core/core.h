@@ -69,7 +69,6 @@ struct core {
 	bool stopping;
 	struct timer load_timer;
 	uint64_t load_thread_ns, load_since_ns; /* at the last look */
-	unsigned load_next;                     /* core with which the next choice begins */
 	uint64_t metrics[METRIC_COUNT];
 
 	struct snapshot *snapshot; /* the configuration in use */

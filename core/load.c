@@ -7,6 +7,8 @@
 enum {
 	LOAD_PERIOD_MS = 500,
 	LOAD_SLACK = 200, /* thousandths: cores that differ by less are equally busy */
+	LOAD_TIE =
+		32, /* a client that goes to another core wakes that: not for less than such a part */
 };
 
 static void load_period(struct core *core, struct timer *timer)
@@ -72,26 +74,32 @@ static uint32_t load_least_busy(const struct world *world)
 	return least;
 }
 
+static uint64_t load_score(const struct load *load, uint32_t busy_enough)
+{
+	uint32_t busy = atomic_load_explicit(&load->busy, memory_order_relaxed);
+	uint64_t weight = 1000 + (busy > busy_enough ? busy - busy_enough : 0);
+
+	return weight * (1 + atomic_load_explicit(&load->clients, memory_order_relaxed));
+}
+
 unsigned load_choose(struct core *core)
 {
 	struct world *world = core->world;
 	uint32_t busy_enough = load_least_busy(world) + LOAD_SLACK;
-	uint64_t least = UINT64_MAX;
-	unsigned chosen = core->index, first = core->load_next++;
+	uint64_t own = load_score(&world->loads[core->index], busy_enough), least = own;
+	unsigned chosen = core->index;
 
-	for (unsigned n = 0; n < world->worker_count; n++) {
-		unsigned i = (first + n) % world->worker_count;
-		const struct load *load = &world->loads[i];
-		uint32_t busy = atomic_load_explicit(&load->busy, memory_order_relaxed);
-		uint64_t weight = 1000 + (busy > busy_enough ? busy - busy_enough : 0);
-		uint64_t score =
-			weight * (1 + atomic_load_explicit(&load->clients, memory_order_relaxed));
+	for (unsigned n = 1; n < world->worker_count; n++) {
+		unsigned i = (core->index + n) % world->worker_count;
+		uint64_t score = load_score(&world->loads[i], busy_enough);
 
 		if (score >= least)
 			continue;
 		least = score;
 		chosen = i;
 	}
+	if (own - least <= least / LOAD_TIE)
+		chosen = core->index;
 	load_add(world, chosen);
 	return chosen;
 }

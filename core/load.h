@@ -27,7 +27,7 @@ void load_close(struct core *core);
 /* How many more clients may be accepted without taking descriptors that servers need. */
 unsigned load_room(const struct world *world);
 
-/* The core with the least to do, counted up by one client. Any core. */
+/* The core with the least to do, counted up by one client; `core` itself if that is nearly so. Any core. */
 unsigned load_choose(struct core *core);
 /* One client more, one less, of a core. Any core. */
 void load_add(struct world *world, unsigned core);
