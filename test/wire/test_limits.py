@@ -166,7 +166,7 @@ class Watch:
     def look(self):
         for show in ("DATABASES", "USERS"):
             for row in self.console.ask("SHOW " + show):
-                self.most[row["name"]] = max(self.most.get(row["name"], 0), int(row["current_connections"]))
+                self.most[show, row["name"]] = max(self.most.get((show, row["name"]), 0), int(row["current_connections"]))
         return self.most
 
 
@@ -213,7 +213,7 @@ def test_servers_of_a_database(pooler, postgres, workers):
     watch = Watch(one)
     groups = {"a": (6, {}), "b": (6, {"user": "sam", "password": harness.ROLES["sam"][0]})}
     done = run_load(one, groups, 2, watch)
-    assert watch.most[DATABASE] == 3, watch.most
+    assert watch.most["DATABASES", DATABASE] == 3, watch.most
     assert min(done.values()) >= 50, done
     assert watch.console.row("SHOW DATABASES", name=DATABASE)["max_connections"] == "3"
 
@@ -223,7 +223,7 @@ def test_servers_of_a_user(pooler, postgres, workers):
     one = two_databases(pooler, postgres, workers, default_pool_size=6, max_user_connections=2)
     watch = Watch(one)
     done = run_load(one, {"a": (5, {}), "b": (5, {"database": OTHER})}, 2, watch)
-    assert watch.most[USER] == 2, watch.most
+    assert watch.most["USERS", USER] == 2, watch.most
     assert min(done.values()) >= 50, done
     assert watch.console.row("SHOW USERS", name=USER)["max_user_connections"] == "2"
 
@@ -234,7 +234,7 @@ def test_nobody_starves(pooler, postgres, workers):
     one = two_databases(pooler, postgres, workers, max_db_connections=1, checkout_timeout=5000)
     watch = Watch(one)
     done = run_load(one, {"many": (8, {}), "lonely": (1, {"user": "sam", "password": harness.ROLES["sam"][0]})}, 2, watch)
-    assert watch.most[DATABASE] == 1
+    assert watch.most["DATABASES", DATABASE] == 1
     assert done["lonely"] >= 5 and done["many"] >= 50, done
 
 
@@ -361,7 +361,7 @@ def test_reserve_in_a_rush(pooler, postgres, workers):
         watch.look()
         left = [wire for i, wire in enumerate(wires) if i not in got]
         got += [wires.index(left[i]) for i, _, _ in crowd.answers(left, 0.02)]
-    assert watch.most[DATABASE] == 4, watch.most
+    assert watch.most["DATABASES", DATABASE] == 4, watch.most
 
 
 def test_no_reserve_without_a_timeout(pooler, postgres):
