@@ -200,14 +200,20 @@ static void gather_memory(struct core *core, struct gather_memory *memory)
 	gather_slab(&memory[MEMORY_SERVERS], &core->pools->servers);
 	gather_slab(&memory[MEMORY_STREAMS], &core->net->streams);
 	gather_slab(&memory[MEMORY_CANCELS], &core->pools->cancels);
+	gather_slab(&memory[MEMORY_SUBSCRIBERS], &core->pools->subscribers);
+	memory[MEMORY_POOLS].used = core->pools->count;
+	list_each(link, &core->pools->removed)
+		memory[MEMORY_POOLS].used++;
 	memory[MEMORY_BUFFERS].spare = ring_buffers_free(ring);
 	memory[MEMORY_BUFFERS].used = ring_buffers_all(ring) - ring_buffers_free(ring);
 	memory[MEMORY_BLOCKS].spare = core->net->blocks.count;
 	while ((stream = slab_next(&core->net->streams, &at)))
 		memory[MEMORY_OUTPUT].used += stream->out.bytes;
 	memory[MEMORY_STATEMENTS].used = statements_bytes(&core->pools->statements);
-	if (core->index == 0)
-		memory[MEMORY_MAILBOXES].used = (uint64_t)boxes->member_count * boxes->member_count;
+	if (core->index != 0)
+		return;
+	memory[MEMORY_MAILBOXES].used = (uint64_t)boxes->member_count * boxes->member_count;
+	memory[MEMORY_LOGS].used = boxes->member_count;
 }
 
 /* Where the pools of this core's configuration stand in the gather. NULL: nowhere. The caller frees it. */

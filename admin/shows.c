@@ -346,6 +346,7 @@ static void show_mem(struct core *core, const struct gather *gather, struct rows
 #include "admin/memories.def"
 	};
 	struct memory_figures figures;
+	uint64_t sum = 0;
 
 	rows_columns(rows, columns, array_len(columns));
 	if (!gather)
@@ -358,8 +359,11 @@ static void show_mem(struct core *core, const struct gather *gather, struct rows
 			spare += gather->cores[i].memory[kind].spare;
 		}
 		show_memory(rows, names[kind], gather->memory_bytes[kind], used, spare);
+		sum += gather->memory_bytes[kind] * (used + spare);
 	}
 	memory_read(&figures);
+	/* configurations, names of statements, keys, counters of other threads; what moves meanwhile may be counted twice */
+	show_memory(rows, "other", 1, figures.allocated > sum ? figures.allocated - sum : 0, 0);
 	show_memory(rows, "allocated", 1, figures.allocated, 0);
 	show_memory(rows, "resident", 1, figures.resident, 0);
 }
