@@ -662,6 +662,7 @@ static int service_start(struct service *service)
 	service_set_admin_password(service);
 	core_init(&service->control, world, world->control);
 	service_share_descriptors(service, service->config);
+	log_drain(&world->log); /* what it has to say comes before anything can go wrong with them */
 	if (service_block_signals(service) != 0 || service_listen(service) != 0)
 		return 1;
 	if (service_open_control(service) != 0)
