@@ -567,7 +567,8 @@ static void answers_ready(struct core *core, struct server *server, char status)
 
 /* Why this message may not come now, or NULL. Asked before any of it goes to the client, so that what the client gets does not
  * depend on the pieces in which it came. */
-static const char *answers_objection(const struct server *server, const struct frame *frame)
+static const char *answers_objection(
+	const struct server *server, const struct frame *frame, const uint8_t *at)
 {
 	static const char other[] = "an answer to something else";
 	const struct pending *pending = &server->pending;
@@ -596,6 +597,8 @@ static const char *answers_objection(const struct server *server, const struct f
 	case SERVER_PORTAL_SUSPENDED:
 		return kind == PENDING_EXECUTE ? NULL : other;
 	case SERVER_READY_FOR_QUERY:
+		if (at[FRAME_HEAD] != 'I' && at[FRAME_HEAD] != 'T' && at[FRAME_HEAD] != 'E')
+			return "ReadyForQuery with a status that there is not";
 		if (kind == PENDING_SYNC)
 			return NULL;
 		if (kind != PENDING_QUERY && kind != PENDING_FUNCTION)
@@ -659,7 +662,7 @@ static ptrdiff_t answers_gather(
 			answers_gather_more(server, answers_need(server, &frame));
 			continue;
 		}
-		objection = answers_objection(server, &frame);
+		objection = answers_objection(server, &frame, gather->bytes);
 		if (objection) {
 			answers_broken(core, server, objection);
 			return -1;
@@ -729,7 +732,7 @@ static void answers_span(struct core *core, struct server *server, const struct 
 				return;
 			break;
 		}
-		objection = answers_objection(server, &frame);
+		objection = answers_objection(server, &frame, at);
 		if (unlikely(objection)) {
 			answers_pass(core, server, span, run, at);
 			answers_broken(core, server, objection);

@@ -227,9 +227,12 @@ static void cancel_pump(struct core *core, struct pool *pool)
 
 static struct server_cancel *cancel_new(struct core *core, struct server *server)
 {
-	struct server_cancel *cancel = slab_alloc(&core->pools->cancels);
+	struct server_cancel *cancel;
 	struct writer writer;
 
+	if (server->key_len == 0) /* it has told none */
+		return NULL;
+	cancel = slab_alloc(&core->pools->cancels);
 	if (!cancel)
 		return NULL;
 	writer_init(&writer, cancel->packet, sizeof cancel->packet);

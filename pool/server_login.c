@@ -26,6 +26,7 @@ struct server_login {
 	struct chain in; /* received, not yet read */
 	struct core *core;
 	struct scram_client scram;
+	bool is_sasl;  /* the exchange of `scram` has begun */
 	bool is_ok;    /* AuthenticationOk has come */
 	bool is_ready; /* ReadyForQuery, too; what came behind it is still to be read */
 	bool is_deriving;
@@ -180,6 +181,7 @@ static void login_answer_sasl(
 	rand_secure(raw, sizeof raw);
 	scram_nonce_format(raw, nonce);
 	scram_client_first(&server->login->scram, nonce, &message);
+	server->login->is_sasl = true;
 	writer_init(&writer, packet, sizeof packet);
 	password_message_write_sasl_initial(&writer, "SCRAM-SHA-256", message.text, message.len);
 	login_send(core, server, &writer);
@@ -283,6 +285,30 @@ static void login_challenged(
 
 /* ---- messages ---- */
 
+/* Whether the server may ask for this now. Who has begun a SASL exchange ends it, so that it has proved itself, too. */
+static bool login_is_in_order(const struct server_login *login, enum auth_request_kind kind)
+{
+	if (login->is_ok)
+		return false;
+	switch (kind) {
+	case AUTH_REQUEST_SASL_CONTINUE:
+		return login->is_sasl && login->scram.state == SCRAM_START;
+	case AUTH_REQUEST_SASL_FINAL:
+		return login->is_sasl && login->scram.state == SCRAM_PROVEN;
+	case AUTH_REQUEST_OK:
+		return !login->is_sasl || login->scram.state == SCRAM_DONE;
+	case AUTH_REQUEST_KERBEROS:
+	case AUTH_REQUEST_CLEARTEXT:
+	case AUTH_REQUEST_MD5:
+	case AUTH_REQUEST_GSS:
+	case AUTH_REQUEST_GSS_CONTINUE:
+	case AUTH_REQUEST_SSPI:
+	case AUTH_REQUEST_SASL:
+		break;
+	}
+	return !login->is_sasl;
+}
+
 static void login_authenticate(
 	struct core *core, struct server *server, const uint8_t *body, size_t len)
 {
@@ -291,6 +317,11 @@ static void login_authenticate(
 	if (auth_request_parse(body, len, &request) != 0) {
 		login_fail(core, server, SQLSTATE_FEATURE_NOT_SUPPORTED,
 			"the server asks for an authentication method that pgring does not know");
+		return;
+	}
+	if (!login_is_in_order(server->login, request.kind)) {
+		login_fail(core, server, SQLSTATE_CONNECTION_FAILURE,
+			"the server sent an authentication request out of order");
 		return;
 	}
 	switch (request.kind) {

@@ -12,6 +12,7 @@ import pytest
 import crowd
 import harness
 import wireclient
+from console import Console
 from harness import DATABASE, PASSWORD, USER, database_row, user_row, wait_until
 from wireclient import SYNC, bind, copy_data, error_fields, execute, message, parse, query, text
 
@@ -152,13 +153,13 @@ def receive(connection, count):
     return data
 
 
-def welcome(connection):
+def welcome(connection, key=message(b"K", struct.pack("!ii", 4711, 42))):
     read_startup(connection)
     parameters = (("server_version", "15.0"), ("server_encoding", "UTF8"), ("client_encoding", "UTF8"), ("DateStyle", "ISO, MDY"), ("TimeZone", "UTC"),
                   ("IntervalStyle", "postgres"), ("standard_conforming_strings", "on"), ("integer_datetimes", "on"), ("application_name", ""),
                   ("is_superuser", "off"), ("session_authorization", USER))
     connection.sendall(message(b"R", struct.pack("!i", 0)) + b"".join(message(b"S", text(k) + text(v)) for k, v in parameters)
-                       + message(b"K", struct.pack("!ii", 4711, 42)) + message(b"Z", b"I"))
+                       + key + message(b"Z", b"I"))
 
 
 def next_message(connection):
@@ -275,8 +276,59 @@ def scram_huge_iterations(connection):
     time.sleep(5)
 
 
+def sasl(code, data=b""):
+    return message(b"R", struct.pack("!i", code) + data)
+
+
+def scram_challenge(connection):
+    """Begins as a server should, up to the challenge, which is returned."""
+    read_startup(connection)
+    connection.sendall(sasl(10, text("SCRAM-SHA-256") + b"\0"))
+    _, body = next_message(connection)
+    return sasl(11, b"r=" + body.split(b"r=")[1] + b"server,s=c2FsdHNhbHRzYWx0,i=4096")
+
+
+def scram_challenge_twice(connection):
+    connection.sendall(2 * scram_challenge(connection))
+    time.sleep(5)
+
+
+def scram_challenge_unasked(connection):
+    read_startup(connection)
+    connection.sendall(2 * sasl(11, b"r=server,s=c2FsdHNhbHRzYWx0,i=4096"))
+    time.sleep(5)
+
+
+def scram_final_unasked(connection):
+    read_startup(connection)
+    connection.sendall(sasl(12, b"v=" + b"A" * 43 + b"="))
+    time.sleep(5)
+
+
+def scram_final_instead_of_challenge(connection):
+    scram_challenge(connection)
+    connection.sendall(sasl(12, b"v=" + b"A" * 43 + b"="))
+    time.sleep(5)
+
+
+def scram_without_final(connection):
+    """It does not know the password either, and leaves the signature out."""
+    connection.sendall(scram_challenge(connection))
+    next_message(connection)
+    connection.sendall(sasl(0) + message(b"Z", b"I"))
+    time.sleep(5)
+
+
+def authentication_after_ok(connection):
+    read_startup(connection)
+    connection.sendall(sasl(0) + sasl(3))
+    time.sleep(5)
+
+
 BAD_SERVERS = {f.__name__: f for f in (silent_server, garbage_server, closing_server, closing_after_startup, refusing_server, unknown_authentication,
-                                       endless_message, short_length, scram_wrong_signature, scram_other_nonce, scram_huge_iterations)}
+                                       endless_message, short_length, scram_wrong_signature, scram_other_nonce, scram_huge_iterations,
+                                       scram_challenge_twice, scram_challenge_unasked, scram_final_unasked, scram_final_instead_of_challenge,
+                                       scram_without_final, authentication_after_ok)}
 
 
 def is_served(one, database):
@@ -337,7 +389,12 @@ def sends_invalid_length(connection):
     connection.sendall(ROW_DESCRIPTION + b"D" + struct.pack("!i", -1) + b"x" * 100)
 
 
-BREAKDOWNS = {f.__name__: f for f in (closes_before_answer, closes_inside_a_row, closes_between_rows, closes_with_fatal, closes_before_ready, sends_invalid_length)}
+def sends_impossible_status(connection):
+    connection.sendall(ROW_DESCRIPTION + row(b"one") + message(b"C", text("SELECT 1")) + message(b"Z", b"X"))
+
+
+BREAKDOWNS = {f.__name__: f for f in (closes_before_answer, closes_inside_a_row, closes_between_rows, closes_with_fatal, closes_before_ready, sends_invalid_length,
+                                      sends_impossible_status)}
 
 
 @pytest.mark.pgring_only
@@ -389,6 +446,39 @@ def test_server_speaks_while_idle(pooler, fake):
         assert [kind for kind, _ in wire.read_ready()] == [b"T", b"D", b"C", b"Z"]
         assert spoken.wait(5)
         assert wire.silent(0.05)
+
+
+@pytest.mark.pgring_only
+def test_server_without_a_cancel_key(pooler, fake):
+    """A cancel request comes to nothing there, and neither does it when its client leaves; everybody else is served."""
+    asked, goes_on = threading.Event(), threading.Event()
+
+    def behave(connection):
+        welcome(connection, key=b"")
+        while True:
+            await_query(connection)
+            asked.set()
+            assert goes_on.wait(10)
+            connection.sendall(ROW_DESCRIPTION + row(b"fake") + message(b"C", text("SELECT 1")) + message(b"Z", b"I"))
+
+    one = pooler(databases=fake_database(fake(behave)), rollback_timeout=200)
+    wire = one.connect()
+    wire.send(query("SELECT 'fake'"))
+    assert asked.wait(10)
+    wire.cancel()
+    assert wire.silent(0.1)
+    goes_on.set()
+    assert [kind for kind, _ in wire.read_ready()] == [b"T", b"D", b"C", b"Z"]
+    asked.clear()
+    goes_on.clear()
+    leaving = one.connect()
+    leaving.send(query("SELECT 'fake'"))
+    assert asked.wait(10)
+    leaving.drop()
+    console = Console(one.console())
+    wait_until(lambda: console.row("SHOW POOLS", database=DATABASE, user=USER)["force_closed"] == "1", 10, "the end of the server connection")
+    goes_on.set()
+    assert wire.one("SELECT 'fake'") == "fake"
 
 
 @pytest.mark.pgring_only
