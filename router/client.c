@@ -120,6 +120,10 @@ static void client_drained(struct core *core, struct stream *stream)
 
 	if (client->lease.state == LEASE_HELD)
 		stream_read(core, client->lease.server->stream);
+	else if (client->state == CLIENT_CONSOLE)
+		client_console_drained(core, client);
+	else if (!client->is_waiting && !client->stream->reading)
+		core_defer(core, &client->resume); /* what is answered here waited for room */
 	client_listen_drained(core, client);
 }
 

@@ -141,6 +141,8 @@ void client_console_data(
 	struct core *core, struct client *client, const struct span *spans, unsigned count);
 void client_console_start(struct core *core, struct client *client);
 void client_console_end(struct core *core, struct client *client);
+/* What it was sent has been read, so that it can be answered again. */
+void client_console_drained(struct core *core, struct client *client);
 /* A cancel request for its command. */
 void client_console_cancel(struct core *core, struct client *client);
 /* The handler of LETTER_ANSWER. */

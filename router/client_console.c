@@ -393,7 +393,8 @@ static void console_message(
 
 static void console_next(struct core *core, struct client *client)
 {
-	while (client->state == CLIENT_CONSOLE && !client->command) {
+	while (client->state == CLIENT_CONSOLE && !client->command &&
+		!stream_is_full(client->stream)) {
 		uint8_t head[FRAME_HEAD];
 		struct frame frame;
 		struct reader body;
@@ -430,5 +431,10 @@ void client_console_data(
 {
 	for (unsigned i = 0; i < count; i++)
 		chain_copy(core, &client->in, spans[i].bytes, spans[i].len);
+	console_next(core, client);
+}
+
+void client_console_drained(struct core *core, struct client *client)
+{
 	console_next(core, client);
 }

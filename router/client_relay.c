@@ -479,6 +479,8 @@ static void relay_throttle(struct core *core, struct client *client)
 	if (!client->is_waiting && client->lease.state == LEASE_HELD &&
 		unlikely(lease_is_blocked(&client->lease)))
 		is_full = true;
+	if (client->lease.state == LEASE_NONE && unlikely(stream_is_full(client->stream)))
+		is_full = true; /* it does not read what it is answered here */
 	if (unlikely(is_full))
 		stream_pause(core, client->stream);
 	else if (unlikely(!client->stream->reading))

@@ -210,6 +210,59 @@ def test_answers_that_nobody_reads_are_bounded(pooler, postgres, count):
     assert one.cpu_seconds() - cpu < 0.2, "it spins"
 
 
+HERE = {"sync": wireclient.SYNC, "transaction": query("BEGIN") + query("COMMIT"), "close": wireclient.close_statement("x") + wireclient.SYNC}
+
+
+@pytest.mark.parametrize("what", HERE)
+def test_answers_of_our_own_that_nobody_reads(pooler, postgres, what):
+    """Who asks for what needs no server, and does not read, is not read from either; once it reads, it gets all of its answers."""
+    one = trusting(pooler, workers=1)
+    deaf, good = wires_of(one, 2)
+    before = one.rss_kb()
+    block = HERE[what] * 4000
+    sent, last = 0, time.monotonic()
+    while sent < 40 * MEGABYTE and time.monotonic() - last < 1:
+        n = deaf.send_blindly(block[sent % len(block):])
+        if n == 0:
+            time.sleep(0.005)
+            continue
+        sent, last = sent + n, time.monotonic()
+    served(good)
+    harness.measured("bytes sent; memory, KB", "%d, %d" % (sent, one.rss_kb() - before))
+    assert sent < 40 * MEGABYTE, "it is read from without end"
+    if not SANITIZED:
+        assert one.rss_kb() - before < 16 * 1024
+    behind = sent % len(HERE[what])
+    if behind:
+        deaf.send(HERE[what][behind:])
+        sent += len(HERE[what]) - behind
+    each = 2 if what == "transaction" else 1
+    for _ in range(sent // len(HERE[what]) * each):
+        deaf.read_ready(timeout=20)
+    assert deaf.one("SELECT 1") == "1"
+
+
+def test_answers_of_the_console_that_nobody_reads(pooler, postgres):
+    """Likewise; what it asks for comes from control."""
+    one = pooler(workers=1)
+    console = one.console()
+    asked = query("SHOW CONFIG")
+    before, count = one.rss_kb(), 2000
+    deaf = one.console()
+    assert deaf.send_blindly(asked * count) == len(asked) * count
+    grown, last = 0, time.monotonic()
+    while time.monotonic() - last < 0.5:
+        assert console.ask("SHOW VERSION")
+        if one.rss_kb() - before > grown + 100:
+            grown, last = one.rss_kb() - before, time.monotonic()
+        time.sleep(0.02)
+    harness.measured("memory, KB", grown)
+    if not SANITIZED:
+        assert grown < 12 * 1024
+    for _ in range(count):
+        deaf.read_ready(timeout=20)
+
+
 def test_memory_is_given_back(pooler, postgres):
     """After answers and requests of 50 MB, and after queues, the process is as small as before."""
     one = trusting(pooler, default_pool_size=5, workers=1)
