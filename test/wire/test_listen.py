@@ -585,6 +585,7 @@ def test_a_savepoint_takes_back_what_was_prepared(postgres, pooler):
         while not is_over.is_set():
             sent.append(str(len(sent)))
             wire.ask("NOTIFY a, '%s'" % sent[-1])
+            time.sleep(0.0005)
         wire.close()
 
     notifier = threading.Thread(target=notify)
