@@ -180,7 +180,8 @@ void sim_notify_unlisten(struct sim_session *session, unsigned client, unsigned 
 
 	listening->next &= ~channels;
 	if (client == 0) {
-		listening->is_restored &= (listening->next & ~(unsigned)NOTIFY_MARKER) != 0;
+		if ((listening->next & ~(unsigned)NOTIFY_MARKER) == 0)
+			listening->is_restored = listening->is_restored_next = false;
 		return;
 	}
 	listening->off |= channels;
@@ -267,7 +268,7 @@ static const char *own_statement(struct sim_session *session, const char *at, bo
 		channels = own_channel(&at);
 		sim_notify_listen(session, 0, channels);
 		if (channels != NOTIFY_MARKER && !listening->is_herald)
-			listening->is_restored = true;
+			listening->is_restored_next = true;
 		own_done(session, "LISTEN", is_block);
 		return channels ? at : NULL;
 	}
@@ -316,7 +317,7 @@ void sim_notify_judge(struct sim_session *session, unsigned client)
 	struct sim_listening *listening = &session->listening;
 	unsigned listens = listening->next & ~(unsigned)NOTIFY_MARKER;
 
-	if (listening->is_restored) {
+	if (listening->is_restored || listening->is_restored_next) {
 		SIM_CHECK(listening->client == 0 || listening->client == client,
 			"C%u meets what C%u listens to, in the session %u", client,
 			listening->client, session->pid);
@@ -324,7 +325,7 @@ void sim_notify_judge(struct sim_session *session, unsigned client)
 			"C%u listens to %x, but what is listened to for it is %x, session %u",
 			client, notify_listens(client), listens, session->pid);
 		listening->client = client;
-		listening->is_restored = false;
+		listening->is_restored = listening->is_restored_next = false;
 		sim_reached(REACH_LISTEN_RESTORED);
 	}
 	SIM_CHECK(listens == 0 || listening->client == client,
@@ -390,6 +391,8 @@ void sim_notify_commit(struct sim_session *session)
 	listening->now = listening->next;
 	memcpy(listening->restored, listening->restored_next, sizeof listening->restored);
 	listening->on = listening->off = 0;
+	listening->is_restored |= listening->is_restored_next;
+	listening->is_restored_next = false;
 	if (listening->is_herald && server->lost & listening->now) {
 		server->lost &= ~listening->now;
 		sim_reached(REACH_HEARD_AGAIN);
@@ -409,7 +412,7 @@ void sim_notify_rollback(struct sim_session *session)
 	listening->next = listening->now;
 	memcpy(listening->restored_next, listening->restored, sizeof listening->restored);
 	listening->on = listening->off = 0;
-	listening->is_restored = false;
+	listening->is_restored_next = false;
 	if (listening->now == 0)
 		listening->client = 0;
 	sim_bytes_free(&listening->posts);
@@ -419,7 +422,7 @@ void sim_notify_reset(struct sim_session *session)
 {
 	sim_notify_rollback(session);
 	session->listening.now = session->listening.next = session->listening.client = 0;
-	session->listening.is_herald = false;
+	session->listening.is_herald = session->listening.is_restored = false;
 	sim_bytes_free(&session->listening.heard);
 }
 

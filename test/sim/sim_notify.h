@@ -23,8 +23,8 @@ struct sim_listening {
 	char restored[48],
 		restored_next[48]; /* the variable by which the pooler knows what was rolled back */
 	unsigned on, off;          /* what its statements in this transaction change */
-	bool is_restored;          /* by the pooler, for a client that is still to come */
-	bool is_herald;            /* the pool's listening connection */
+	bool is_restored, is_restored_next; /* by the pooler, for a client that is still to come */
+	bool is_herald;                     /* the pool's listening connection */
 	struct sim_bytes
 		posts; /* of the transaction: whole messages, and before each who posts it */
 	struct sim_bytes heard; /* whole messages that wait until the session is idle */

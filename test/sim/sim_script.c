@@ -111,7 +111,7 @@ static enum sim_verb script_verb(const struct sim_client *client)
 	if (verb == SIM_BEGIN && client->pool->mode == POOL_STATEMENT)
 		return SIM_ROWS;
 	/* docs/limits.md: what a roll-back in the same string or batch takes back, and what the transaction has notified before */
-	return (verb == SIM_LISTEN || verb == SIM_UNLISTEN || verb == SIM_UNLISTEN_ALL) &&
+	return sim_sql_listens(verb) &&
 			(client->unit_ends ||
 				(client->has_notified && client->pool->mode != POOL_SESSION))
 		? SIM_NOTIFY

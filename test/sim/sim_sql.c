@@ -111,6 +111,11 @@ bool sim_sql_has_rows(enum sim_verb verb)
 	return verbs[verb].has_rows;
 }
 
+bool sim_sql_listens(enum sim_verb verb)
+{
+	return verb == SIM_LISTEN || verb == SIM_UNLISTEN || verb == SIM_UNLISTEN_ALL;
+}
+
 const char *sim_sql_tag(enum sim_verb verb)
 {
 	return verbs[verb].tag;

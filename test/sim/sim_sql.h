@@ -42,6 +42,7 @@ void sim_sql_format(struct sim_bytes *target, const struct sim_statement *statem
 /* Reads one from a text of `len` bytes; *ret_used says how many it took. False if there is none. */
 bool sim_sql_parse(const char *text, size_t len, struct sim_statement *ret, size_t *ret_used);
 bool sim_sql_has_rows(enum sim_verb verb);
+bool sim_sql_listens(enum sim_verb verb); /* or unlistens */
 /* The words of CommandComplete without a number. */
 const char *sim_sql_tag(enum sim_verb verb);
 

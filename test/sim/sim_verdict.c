@@ -158,6 +158,9 @@ static void verdict_error_kind(
 		else
 			sim_reached(fields->message[0] == 'C' ? REACH_CANCEL_HIT
 							      : REACH_CANCEL_WAITING);
+	} else if (strncmp(fields->message, "LISTEN and UNLISTEN while", 25) == 0) {
+		/* docs/limits.md; it cannot tell whether the pooler has asked in vain */
+		VERDICT(client, sim_sql_listens(step->statement.verb), "refused as if it listened");
 	} else if (strcmp(state, "26000") == 0 || strcmp(state, "0A000") == 0) {
 		VERDICT(client, step->is_refused, "refused without a reason");
 		sim_reached(state[0] == '2' ? REACH_UNKNOWN_REFUSED : REACH_NAMED_REFUSED);
