@@ -206,6 +206,10 @@ static void pool_resolved(struct core *core, struct resolve *resolve)
 {
 	struct pool *pool = resolve->owner;
 
+	if (!pool) { /* the pool has another server meanwhile */
+		free(resolve);
+		return;
+	}
 	pool->resolve = NULL;
 	if (resolve->error && pool->address_count > 0 && pool->failures == 0) {
 		log_warn(core,
@@ -229,6 +233,14 @@ static void pool_resolved(struct core *core, struct resolve *resolve)
 		pool_wake(core, pool);
 	}
 	free(resolve);
+}
+
+void pool_forget_addresses(struct pool *pool)
+{
+	pool->address_count = 0;
+	if (pool->resolve)
+		pool->resolve->owner = NULL;
+	pool->resolve = NULL;
 }
 
 /* Puts the server's addresses into the pool. Returns 0, ERR_FULL if they are still being looked up, or another error. */

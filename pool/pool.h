@@ -148,6 +148,8 @@ void pool_init(struct pool *pool);
 void pool_keep_up(struct core *core, struct pool *pool);
 /* Whether the console has paused its database, or everything. */
 bool pool_must_pause(const struct core *core, const struct pool *pool);
+/* Its server is another one now: what is known of the old one's addresses, or being looked up, is of no use. */
+void pool_forget_addresses(struct pool *pool);
 /* Closes idle servers that there are no permits for any more. */
 void pool_retire_idle(struct core *core, struct pool *pool);
 /* Closes the server that has idled longest. Returns false if none is idle. */

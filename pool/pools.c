@@ -136,7 +136,7 @@ static void pools_change(
 	if (pool->server_epoch != config->identities[index].server_epoch ||
 		!pools_same_passwords(before, now)) {
 		pool->server_epoch = config->identities[index].server_epoch;
-		pool->address_count = 0;
+		pool_forget_addresses(pool);
 		pool->failures = 0;
 		pools_forget_keys(pool);
 		settings_doubt(pool);

@@ -300,6 +300,27 @@ def test_name_server_that_says_nothing(pooler, postgres, preload, workers):
         assert isinstance(waiting.exception(), (wireclient.WireError, OSError))
 
 
+@pytest.mark.parametrize("then", ("?", "127.0.0.2"))
+def test_host_is_changed_while_it_is_looked_up(pooler, postgres, preload, then):
+    """A reload names another host: nobody waits for the old one's address any more, nor is it used when it is found after all."""
+    preload.set(address="?")
+    one = pooler(databases=[database_row(postgres, host="moving.test")], auth_type="trust", checkout_timeout=20000, workers=2, env=preload.env())
+    wires = [one.wire() for _ in range(4)]
+    for wire in wires:
+        wire.send(wireclient.startup_packet([("user", USER), ("database", DATABASE)]))
+    console = Console(one.console())
+    wait_until(lambda: int(console.row("SHOW LISTS", list="dns_pending")["items"]) > 0, 10, "a lookup")
+    one.databases[0]["host"] = postgres.host
+    one.write()
+    assert console.says("RELOAD") == "RELOAD"
+    preload.set(address=then)
+    assert len(crowd.answers(wires, 10)) == 4
+    preload.set(address=postgres.host)
+    time.sleep(0.1)
+    crowd.ask_all(wires, "SELECT {i}")
+    assert "could not connect" not in one.log()
+
+
 def test_known_address_is_used(pooler, breakable, preload):
     """The server fails and is back at its old address, and meanwhile the name server has stopped to answer: nobody waits for that."""
     preload.set(address=breakable.host)

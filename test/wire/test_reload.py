@@ -496,6 +496,29 @@ class Neighbours:
         assert not self.wrong, self.wrong[:5]
 
 
+@pytest.mark.parametrize("workers", (1, 4))
+def test_switchover(pooler, postgres, fault_postgres, workers):
+    """PAUSE, another server in the file, RELOAD, RESUME, there and back: clients at full load see no error, and no two servers at a time."""
+    one = pooler(default_pool_size=4, workers=workers)
+    console, wires = Console(one.console(timeout=20)), crowd.all_connected(one, 12)
+    load = FullLoad(wires)
+    try:
+        for server, before in ((fault_postgres, postgres), (postgres, fault_postgres)):
+            console.says("PAUSE " + DATABASE, 20)
+            assert before.server_pids(USER) == []
+            one.databases[0]["port"] = server.port
+            one.write()
+            console.says("RELOAD", 20)
+            answers = list(load.answers)
+            console.says("RESUME " + DATABASE)
+            wait_until(lambda: all(now > then + 2 for now, then in zip(load.answers, answers)), 20, "answers of the new server", 0.01)
+            assert before.server_pids(USER) == []
+            with one.connect() as wire:
+                assert wire.one("SHOW port") == str(server.port)
+    finally:
+        load.end()
+
+
 def refused(one, password):
     with pytest.raises(wireclient.ServerError) as caught:
         one.connect("sam", password, database=BESIDE)
