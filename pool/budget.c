@@ -128,22 +128,50 @@ static unsigned budget_idle(const struct pool *pool, unsigned spare)
 	return idle < spare ? idle : spare;
 }
 
-/* The core whose client has waited longest, other than this one. -1: none waits. */
-static int budget_neediest(const struct core *core, const struct pool *pool, uint64_t *ret_oldest)
+/* A core where somebody waits, or that owes permits; cores are in the order of these times, then of their numbers. */
+struct budget_need {
+	uint64_t oldest_ns;
+	int core; /* -1: none */
+};
+
+static bool budget_is_behind(struct budget_need need, struct budget_need other)
 {
-	int neediest = -1;
+	return need.oldest_ns > other.oldest_ns ||
+		(need.oldest_ns == other.oldest_ns && need.core > other.core);
+}
 
-	*ret_oldest = BUDGET_NOBODY;
+/* The neediest other core behind `other`: the one whose client has waited longest. */
+static struct budget_need budget_next_need(
+	const struct core *core, const struct pool *pool, struct budget_need other)
+{
+	struct budget_need next = {BUDGET_NOBODY, -1};
+
 	for (unsigned i = 0; i < pool->budget->core_count; i++) {
-		uint64_t oldest_ns = atomic_load_explicit(
-			&pool->budget->lines[i].oldest_ns, memory_order_relaxed);
+		struct budget_need need = {atomic_load_explicit(&pool->budget->lines[i].oldest_ns,
+						   memory_order_relaxed),
+			(int)i};
 
-		if (i == core->index || oldest_ns >= *ret_oldest)
-			continue;
-		*ret_oldest = oldest_ns;
-		neediest = (int)i;
+		if (i != core->index && need.oldest_ns < next.oldest_ns &&
+			budget_is_behind(need, other))
+			next = need;
 	}
-	return neediest;
+	return next;
+}
+
+static struct budget_need budget_neediest(const struct core *core, const struct pool *pool)
+{
+	return budget_next_need(core, pool, (struct budget_need){0, -1});
+}
+
+static bool budget_was_offered(const struct pool *pool, struct budget_need need)
+{
+	return need.oldest_ns == pool->offered_ns && (uint32_t)need.core == pool->offered_to;
+}
+
+static void budget_note_offer(struct pool *pool, struct budget_need need)
+{
+	pool->offered_ns = need.oldest_ns;
+	pool->offered_to = (uint32_t)need.core;
 }
 
 /* ---- letters ---- */
@@ -383,42 +411,47 @@ static bool budget_unmake(struct pool *pool, unsigned beyond)
 
 void budget_restore_reserve(struct core *core, struct pool *pool)
 {
-	uint64_t oldest_ns;
-
 	if (likely(tally_read(&pool->budget->reserve) == 0) || pool->is_removed)
 		return;
 	while (budget_unmake(pool, (unsigned)pool->config->reserve_pool_size))
 		;
 	while (pool->waiter_count == 0 && pool_room(pool) > 0 &&
-		budget_neediest(core, pool, &oldest_ns) < 0 && budget_unmake(pool, 0))
+		budget_neediest(core, pool).core < 0 && budget_unmake(pool, 0))
 		;
 }
 
 /* ---- giving ---- */
 
-/* Something became spare here: it goes to the core whose client has waited longest, if one does. */
-static void budget_offer(struct core *core, struct pool *pool)
+static void budget_give(struct core *core, struct pool *pool, struct budget_need need)
 {
-	uint64_t oldest_ns;
-	int to = budget_neediest(core, pool, &oldest_ns);
+	unsigned to = (unsigned)need.core;
 
-	if (to < 0 || oldest_ns == pool->offered_ns)
-		return;
-	if (oldest_ns < BUDGET_DEBT_MAX) { /* it owes permits: a server is of no use to it */
+	if (need.oldest_ns < BUDGET_DEBT_MAX) { /* a server is of no use to it */
 		if (pool_room(pool) > 0)
-			budget_send_permit(core, pool, (unsigned)to);
+			budget_send_permit(core, pool, to);
 		else
 			pool_close_idle(core, pool, "pool_size was lowered");
 		return;
 	}
 	/* one is on its way to that client from here on */
-	if (server_move_idle(core, pool, (unsigned)to, false)) {
-		pool->offered_ns = oldest_ns;
+	if (server_move_idle(core, pool, to, false)) {
+		budget_note_offer(pool, need);
 		return;
 	}
 	if (!pool->is_limited) /* else the permit may be of no use to it */
-		pool->offered_ns = oldest_ns;
-	budget_send_permit(core, pool, (unsigned)to);
+		budget_note_offer(pool, need);
+	budget_send_permit(core, pool, to);
+}
+
+/* Something became spare here: it goes to the cores whose clients have waited longest. Who has been offered something looks around
+ * again when that comes. All others have looked already, and wait until they get something. */
+static void budget_offer(struct core *core, struct pool *pool)
+{
+	struct budget_need need = budget_neediest(core, pool);
+
+	for (; need.core >= 0 && budget_spare(pool) > 0; need = budget_next_need(core, pool, need))
+		if (!budget_was_offered(pool, need))
+			budget_give(core, pool, need);
 }
 
 void budget_publish(struct core *core, struct pool *pool)
@@ -441,7 +474,7 @@ void budget_publish(struct core *core, struct pool *pool)
 		atomic_store_explicit(&line->spare, spare, memory_order_relaxed);
 	if (idle != idle_before)
 		atomic_store_explicit(&line->idle, idle, memory_order_relaxed);
-	if (likely((oldest_ns == BUDGET_NOBODY || oldest_before != BUDGET_NOBODY) &&
+	if (likely((oldest_ns == BUDGET_NOBODY || oldest_ns == oldest_before) &&
 		    (spare == 0 || spare_before > 0) &&
 		    (!pool->is_limited || idle == 0 || idle_before > 0 || places_left(pool))))
 		return; /* a permit that was spare already is of no use to who has no place */
@@ -457,20 +490,20 @@ void budget_publish(struct core *core, struct pool *pool)
 
 int budget_more_urgent(struct core *core, struct pool *pool)
 {
-	uint64_t oldest_ns, here_ns, there_ns;
-	int to;
+	struct budget_need need;
+	uint64_t here_ns, there_ns;
 
 	if (core->world->worker_count == 1 || pool->compared_ns == core->now_ns)
 		return -1; /* once a turn is enough */
 	pool->compared_ns = core->now_ns;
-	to = budget_neediest(core, pool, &oldest_ns);
-	if (to < 0 || oldest_ns < BUDGET_DEBT_MAX || oldest_ns == pool->offered_ns ||
-		oldest_ns >= core->now_ns)
+	need = budget_neediest(core, pool);
+	if (need.core < 0 || need.oldest_ns < BUDGET_DEBT_MAX || budget_was_offered(pool, need) ||
+		need.oldest_ns >= core->now_ns)
 		return -1;
 	here_ns = core->now_ns - budget_oldest_ns(pool);
-	there_ns = core->now_ns - oldest_ns;
+	there_ns = core->now_ns - need.oldest_ns;
 	if (there_ns <= here_ns + here_ns / 2 + BUDGET_YIELD_US * NS_PER_US)
 		return -1;
-	pool->offered_ns = oldest_ns;
-	return to;
+	budget_note_offer(pool, need);
+	return need.core;
 }

@@ -46,10 +46,12 @@ struct pool {
 	struct budget *budget;
 	uint32_t id, server_epoch, reconnects;
 	int permits; /* servers that this core may have; negative: owed, because pool_size was lowered */
-	int min_size;        /* this core's part of min_pool_size */
-	unsigned coming;     /* servers that other cores have promised */
-	bool is_asking;      /* another core is asked for servers */
-	uint64_t offered_ns; /* the client of another core that last got something from here */
+	int min_size;    /* this core's part of min_pool_size */
+	unsigned coming; /* servers that other cores have promised */
+	bool is_asking;  /* another core is asked for servers */
+	uint64_t
+		offered_ns; /* since when the client of another core waits that last got something from here */
+	uint32_t offered_to; /* ... and its core */
 	uint64_t compared_ns;
 	struct list servers[SERVER_LIST_COUNT];
 	unsigned server_count[SERVER_LIST_COUNT];

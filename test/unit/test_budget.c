@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -91,6 +92,61 @@ static void a_core_says_that_it_waits_before_it_looks(void **state)
 	core_timer_stop(&scene.core, &pool->waited);
 }
 
+/* The first letter to a core, a permit: its contents are freed. */
+static bool takes_permit(unsigned member)
+{
+	const struct mailboxes *boxes = &scene.world.boxes;
+	struct letter *letter = &boxes->pairs[boxes->member_count * RICH + member]->letters[0];
+	struct budget_parcel *parcel = letter->a;
+	bool is_there = parcel && parcel->permits == 1 && !parcel->server;
+
+	letter->a = NULL;
+	free(parcel);
+	return is_there;
+}
+
+static void no_wake(struct core *core, unsigned member)
+{
+	(void)core;
+	(void)member;
+}
+
+/* The core of a client that waits: since when, and whether it was offered something before. */
+static void what_is_spare_goes_to_all_who_wait(void **state)
+{
+	static const struct {
+		uint64_t oldest_ns[3];
+		int permits;
+		bool gets[3];
+	} rows[] = {
+		{{BUDGET_NOBODY, 2 * BUDGET_DEBT_MAX, 3 * BUDGET_DEBT_MAX}, 1, {0, 0, 1}},
+		{{BUDGET_NOBODY, 2 * BUDGET_DEBT_MAX, 2 * BUDGET_DEBT_MAX}, 1, {0, 0, 1}},
+		{{BUDGET_NOBODY, 3 * BUDGET_DEBT_MAX, 4 * BUDGET_DEBT_MAX}, 2, {0, 1, 1}},
+		{{BUDGET_NOBODY, 4 * BUDGET_DEBT_MAX, 3 * BUDGET_DEBT_MAX}, 1, {0, 0, 1}},
+		{{BUDGET_NOBODY, 2 * BUDGET_DEBT_MAX, BUDGET_NOBODY}, 1, {0, 0, 0}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(rows); i++) {
+		struct pool *pool;
+
+		memset(&scene, 0, sizeof scene);
+		pool_scene_open(&scene, config_of(1), 3, RICH, no_wake);
+		pool = scene.core.pools->items[0];
+		pool->permits = rows[i].permits;
+		pool->offered_ns = 2 * BUDGET_DEBT_MAX; /* it is on its way to core 1 */
+		pool->offered_to = 1;
+		for (unsigned core = 1; core < 3; core++)
+			atomic_store(&pool->budget->lines[core].oldest_ns, rows[i].oldest_ns[core]);
+		atomic_store(&pool->budget->lines[RICH].spare, 0);
+		budget_publish(&scene.core, pool);
+		for (unsigned core = 1; core < 3; core++)
+			assert_int_equal(takes_permit(core), rows[i].gets[core]);
+		pool->permits = 0;
+		pool_scene_close(&scene);
+	}
+}
+
 static void shares_add_up(void **state)
 {
 	(void)state;
@@ -126,6 +182,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			a_core_says_that_it_waits_before_it_looks, open_scene, close_scene),
+		cmocka_unit_test(what_is_spare_goes_to_all_who_wait),
 		cmocka_unit_test(shares_add_up),
 		cmocka_unit_test_setup_teardown(
 			a_pool_stays_the_same_over_configurations, open_scene, close_scene),

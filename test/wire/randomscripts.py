@@ -67,7 +67,8 @@ PLAIN = ("SELECT 1", "SELECT 'text', NULL, 2.5", "SELECT name FROM place", "SELE
          "UPDATE public.rnd_written SET a = a + 10", "DELETE FROM public.rnd_written WHERE a = 1", "SELECT a FROM public.rnd_written ORDER BY a",
          "INSERT INTO public.rnd_children VALUES (2, 1)", "SELECT current_user, session_user", "SELECT '2020-01-02'::date, '1 day 2 hours'::interval",
          "SELECT '2020-01-02 03:04:05+00'::timestamptz", "SELECT E'\\u00e4'", "SELECT 'a\\b'", "SELECT '\\xff00'::bytea, 0.1::float8", "SELECT say('random')",
-         "DO $$BEGIN RAISE NOTICE 'n'; RAISE WARNING 'w'; END$$", "SELECT repeat('x', 100000)", "SELECT g, repeat('y', 50) FROM generate_series(1, 1500) g",
+         "DO $$BEGIN RAISE NOTICE 'n'; RAISE WARNING 'w'; END$$", "SELECT repeat('x', 100000)", "CALL commits(3)",
+         "LOCK TABLE public.rnd_own", "SELECT a FROM public.rnd_own WHERE a = 1 FOR UPDATE", "SELECT g, repeat('y', 50) FROM generate_series(1, 1500) g",
          "", ";", "/* nothing */", "SELECT", "SELECT $$ ; $$, $x$ $$ ' $x$, ';'", "VALUES (1, 'a'), (2, 'b')", "TABLE public.rnd_parents",
          "EXPLAIN (COSTS OFF) SELECT 1", "SELECT count(*) FROM pg_cursors", "MERGE INTO public.rnd_written USING (VALUES (1), (9)) v(n) ON a = v.n WHEN MATCHED "
          "THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (v.n)", "VACUUM public.rnd_own", "CALL doubles(21)", "SELECT 1 AS %s" % ("long" * 17))
@@ -87,7 +88,7 @@ CHANGES = ("ALTER TABLE public.rnd_own ADD COLUMN c int", "ALTER TABLE public.rn
            "CREATE TABLE rnd_made (a int)", "DROP TABLE IF EXISTS rnd_made", "SELECT * FROM public.rnd_own ORDER BY a", "SELECT * FROM rnd_own ORDER BY a",
            "CREATE INDEX ON public.rnd_own (a)", "INSERT INTO public.rnd_own (a) VALUES (4)")
 CHANNELS = ("LISTEN rnd_one", "LISTEN rnd_two", "UNLISTEN rnd_one", "UNLISTEN *", "NOTIFY rnd_one, 'first'", "NOTIFY rnd_two, 'second'", "NOTIFY rnd_one",
-            "SELECT pg_notify('rnd_two', 'called')", "SELECT * FROM pg_listening_channels() ORDER BY 1", "NOTIFY rnd_nobody")
+            "SELECT pg_notify('rnd_two', 'called')", "NOTIFY rnd_nobody")
 SETTING_FUNCTIONS = ("SELECT public.sets('my.var', 'function') /* set_config */", "DO $$BEGIN PERFORM set_config('my.var', 'done', false); END$$",
                      "DO $$BEGIN SET work_mem = '6MB'; END$$", "DO $$BEGIN PERFORM set_config('work_mem', '5MB', true); END$$",
                      "SELECT set_config('my.' || 'var', 'computed', false)", "SELECT set_config('work_mem', NULL, false)",
@@ -101,7 +102,8 @@ SAFE = (("SELECT 1 AS one", (), ""), ("SELECT $1::int + 1 AS a", (), "i"), ("SEL
         ("UPDATE public.rnd_written SET a = a + $1", (), "i"), ("DELETE FROM public.rnd_written WHERE a = $1", (), "i"), ("SELECT 10 / $1::int AS q", (), "z"),
         ("SELECT $1::text || 'x'", (), "t"), ("SELECT set_config('my.var', $1, false)", (), "t"), ("SELECT set_config('work_mem', $1, true)", (), "m"),
         ("SELECT current_setting('work_mem'), $1::int8", (), "i"), ("SELECT pg_try_advisory_lock($1)", (20,), "k"), ("SELECT pg_advisory_unlock($1)", (20,), "k"),
-        ("VALUES (1, 'v'), ($1::int, 'w')", (), "i"), ("SELECT repeat('z', $1::int * 1000)", (), "n"), ("INSERT INTO public.rnd_children VALUES ($1, $2)", (), "ii"))
+        ("VALUES (1, 'v'), ($1::int, 'w')", (), "i"), ("SELECT repeat('z', $1::int * 1000)", (), "n"),
+        ("SELECT length('%s') + $1::int" % (9000 * "l"), (), "i"), ("INSERT INTO public.rnd_children VALUES ($1, $2)", (), "ii"))
 CHANGING = (("SELECT * FROM public.rnd_own ORDER BY a", (), ""), ("SELECT * FROM rnd_own ORDER BY a", (), ""), ("SELECT name FROM place", (), ""),
             ("SELECT * FROM place", (), ""), ("INSERT INTO public.rnd_own (a) VALUES ($1)", (), "i"), ("UPDATE public.rnd_own SET a = 7 WHERE a = 1 RETURNING *", (), ""),
             ("SELECT a + $1 FROM public.rnd_own ORDER BY a", (), "i"), ("SELECT b FROM rnd_own WHERE a = $1", (), "i"), ("SELECT * FROM rnd_tmp", (), ""))
@@ -136,8 +138,9 @@ def compiled(source):
     return eval(source, {"__builtins__": {}}, NAMES)
 
 
-def query(sql):
-    return "query(%r)" % sql
+def query(sql, long=False):
+    """long: with a comment that does not fit into what is looked at without a copy."""
+    return "query('/*' + 3000 * '-' + '*/' + %r)" % sql if long else "query(%r)" % sql
 
 
 class Generator:
@@ -151,7 +154,7 @@ class Generator:
             self.startup = dict(rng.sample([("application_name", "starter"), ("TimeZone", "Europe/Vienna"), ("DateStyle", "SQL, DMY"), ("search_path", "aside"),
                                             ("options", "-c work_mem=3MB -c my.var=started")], rng.randint(1, 3)))
         self.open = False  # a batch without its Sync
-        # PostgreSQL may crash when a portal of BEGIN, which has ended, is executed once more in a transaction that has failed.
+        # PostgreSQL may crash when a portal that has failed, or one of BEGIN, is executed once more in a transaction that has failed.
         self.risky = False
         self.unnamed = None  # makers of the parameters of the unnamed statement, if it may be used in a later batch
 
@@ -161,8 +164,10 @@ class Generator:
             steps.append([query("SELECT setseed(0.%d)" % self.rng.randint(1, 9))])
         for _ in range(self.rng.randint(3, 14)):
             step = []
-            for _ in range(self.rng.choice((1, 1, 1, 1, 2, 2, 3, 4))):
+            for _ in range(self.rng.choice((1, 1, 1, 1, 2, 2, 3, 4, 8))):
                 step += self.group()
+                if any(word in " ".join(step).upper() for word in ("DEALLOCATE", "DISCARD")):
+                    break  # what is sent before its answer still finds the statements
             steps.append(step)
         if self.open:
             steps.append(["SYNC"])
@@ -186,8 +191,8 @@ class Generator:
         if self.rng.random() < 0.02:
             return ["function_call(177, [b'\\0\\0\\0\\5', b'\\0\\0\\0\\2'])"]
         if self.rng.random() < 0.2:
-            return [query(self.string())]
-        return [query(self.dressed(self.statement(theme)))]
+            return [query(self.string(), self.rng.random() < 0.05)]
+        return [query(self.dressed(self.statement(theme)), self.rng.random() < 0.05)]
 
     def dressed(self, sql):
         """Other letters and comments, the same meaning."""
@@ -255,7 +260,8 @@ class Generator:
         if choice < 0.88:
             bare = value.strip("'").replace("''", "'") if not value.startswith("E") else "x"
             return "SELECT set_config('%s', '%s', %s)" % (name, bare.replace("'", "''"), rng.choice(("true", "false", "false", "'f'")))
-        return rng.choice(("SET ROLE other", "SET ROLE NONE", "RESET ROLE", "SET SESSION AUTHORIZATION wire", "SET SESSION AUTHORIZATION DEFAULT",
+        return rng.choice(("SET ROLE other", "SET ROLE NONE", "SET LOCAL ROLE other",
+                           "SET LOCAL SESSION AUTHORIZATION wire", "RESET ROLE", "SET SESSION AUTHORIZATION wire", "SET SESSION AUTHORIZATION DEFAULT",
                            "RESET SESSION AUTHORIZATION", "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ",
                            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SET TIME ZONE 'Asia/Tokyo'",
                            "SHOW role" if self.startup else "SET TIME ZONE LOCAL",
@@ -295,7 +301,12 @@ class Generator:
         if choice < 0.8:
             name = rng.choice("ccdab")
             arguments = ", ".join(self.literal(maker) for maker in makers)
-            return [query(self.dressed("EXECUTE %s%s" % (name, "(%s)" % arguments if arguments else "")))]
+            sql = "EXECUTE %s%s" % (name, "(%s)" % arguments if arguments else "")
+            if rng.random() < 0.1:
+                sql = rng.choice(("EXPLAIN (COSTS OFF) ", "CREATE TEMP TABLE rnd_tmp AS ")) + sql
+            if rng.random() < 0.2:
+                return ["parse(%r)" % sql] + self.bound("") + self.end(True)
+            return [query(self.dressed(sql))]
         if choice < 0.95:
             return [query(rng.choice(("DEALLOCATE ALL", "DEALLOCATE c", "DEALLOCATE PREPARE d", "DEALLOCATE a", "DEALLOCATE nobody", "DISCARD PLANS")))]
         return ["bind(%r, name=%r)" % (self.parameters(makers), name), "execute()"] + self.end(True)
@@ -355,6 +366,8 @@ class Generator:
         out = []
         for _ in range(self.rng.choice((1, 1, 1, 2, 2, 3))):
             out += self.units()
+            if any("DEALLOCATE" in source or "DISCARD" in source for source in out):
+                return out + self.end(True)
             if self.rng.random() < 0.1:
                 out.append("FLUSH")
         return out + self.end()
@@ -393,6 +406,8 @@ class Generator:
                 return ["parse(%r%s)" % (text, ", types=%r" % (types,) if types else "")] + (self.bound(makers) if rng.random() < 0.7 else [])
             if rng.random() < 0.1:
                 sql = rng.choice(("DEALLOCATE a", "DEALLOCATE ALL", "DEALLOCATE x"))
+                self.unnamed = None
+                return ["parse(%r)" % sql, "bind()", "execute()"]  # pgring forgets it with the Parse
             self.unnamed = None  # one that nobody has described has no result that could have changed
             return ["parse(%r)" % sql] + self.bound("", sql=sql)
         if choice < 0.5:
@@ -413,7 +428,7 @@ class Generator:
         if choice < 0.87 and self.unnamed is not None:
             return self.bound(self.unnamed)
         if choice < 0.91:
-            more = () if self.risky else ("execute('p')", "execute('q', rows=1)", "execute()", "execute(rows=2)", "describe_portal('p')")
+            more = () if self.risky else ("execute('p')", "execute('q', rows=1)", "describe_portal('p')")
             return [rng.choice(("close_portal('p')", "close_portal('q')", "close_portal()") + more)]
         if choice < 0.97:
             return ["%s(%r)" % (rng.choice(("describe_statement", "close_statement", "close_statement")), rng.choice(("a", "b", "x", "y", "u", "nobody")))]
