@@ -217,6 +217,8 @@ static void stream_receive_over(struct core *core, struct stream *stream, int re
 		stream_try_release(core, stream);
 	} else if (result == -ENOBUFS) {
 		core_count(core, METRIC_ring_starved);
+		if (!stream->reading && stream->state != STREAM_LINGERING)
+			return; /* paused by what the last buffers brought */
 		stream->receive = RECEIVE_STARVED;
 		list_push_back(&core->net->starved, &stream->starved);
 	} else if (result == 0 || (result < 0 && result != -ECANCELED && result != -EINTR)) {
