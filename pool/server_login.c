@@ -197,13 +197,13 @@ static void login_derive(struct job *job)
 		login->salt_len, login->iterations, &login->keys);
 }
 
-static void login_prove(struct core *core, struct server *server)
+static void login_prove(struct core *core, struct server *server, const struct scram_keys *keys)
 {
 	uint8_t packet[SCRAM_MESSAGE_MAX + 64];
 	struct scram_message message;
 	struct writer writer;
 
-	if (scram_client_final(&server->login->scram, &server->pool->scram_keys, &message) != 0) {
+	if (scram_client_final(&server->login->scram, keys, &message) != 0) {
 		login_fail(core, server, SQLSTATE_INTERNAL_ERROR,
 			"the SCRAM keys do not fit the challenge");
 		return;
@@ -224,9 +224,11 @@ static void login_derived(struct core *core, struct job *job)
 			login_fail(
 				core, server, SQLSTATE_INVALID_PASSWORD, error_text(login->error));
 		} else {
-			server->pool->scram_keys = login->keys;
-			server->pool->scram_password = login->password;
-			login_prove(core, server);
+			if (!server->retires) { /* else the password may be another one by now */
+				server->pool->scram_keys = login->keys;
+				server->pool->scram_password = login->password;
+			}
+			login_prove(core, server, &login->keys);
 			if (server->state == SERVER_LOGIN)
 				login_read(core, server);
 		}
@@ -278,7 +280,7 @@ static void login_challenged(
 	if (known->has_client_key && server->pool->scram_password == server->password &&
 		known->iterations == scram->iterations && known->salt_len == scram->salt_len &&
 		memcmp(known->salt, scram->salt, scram->salt_len) == 0)
-		login_prove(core, server);
+		login_prove(core, server, known);
 	else
 		login_start_derivation(core, server, password);
 }

@@ -787,9 +787,9 @@ void client_login_data(
 		chain_copy(core, &client->in, spans[i].bytes, spans[i].len);
 	login_next(core, client);
 	login_throttle(core, client);
-	/* Nobody needs more than this to log in. */
+	/* Nobody needs more than this to log in. Who has done so, and waits for its settings to be tried, is paused. */
 	if (client->state != CLIENT_READY && client->state != CLIENT_CONSOLE &&
-		client->state != CLIENT_CLOSING &&
+		client->state != CLIENT_SETTLING && client->state != CLIENT_CLOSING &&
 		client->in.bytes > LIMIT_HELD_BYTES + LIMIT_PASSWORD_BYTES)
 		client_violation(core, client, "too much data before the end of the login");
 }

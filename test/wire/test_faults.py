@@ -1,4 +1,5 @@
 """What clients see while servers are wrong, gone, killed or back again."""
+import base64
 import os
 import resource
 import signal
@@ -756,3 +757,44 @@ def test_port_in_use(pooler, postgres):
         if process.alive():
             process.kill()
     assert one.connect().one("SELECT 1") == "1"
+
+
+@pytest.mark.pgring_only
+def test_password_that_is_corrected_during_a_login(pooler, fake):
+    """The keys of the wrong one, which take their time, come when the right one is there already. They are no longer of use."""
+    deriving = threading.Event()
+
+    def behave(connection):
+        read_startup(connection)
+        connection.sendall(sasl(10, text("SCRAM-SHA-256") + b"\0"))
+        _, body = next_message(connection)
+        proof = wireclient.Scram("right", nonce=body.split(b"r=")[1].decode())
+        first = ("r=%sserver,s=c2FsdHNhbHRzYWx0,i=500000" % proof.nonce).encode()
+        final = proof.final(first)
+        connection.sendall(sasl(11, first))
+        deriving.set()
+        _, body = next_message(connection)
+        if body != final:
+            connection.sendall(message(b"E", b"SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed\0\0"))
+            connection.close()
+            return
+        connection.sendall(sasl(12, b"v=" + base64.b64encode(proof.signature)))
+        healthy(connection)
+
+    def healthy(connection):
+        connection.sendall(sasl(0) + message(b"S", text("server_version") + text("15.0")) + message(b"K", struct.pack("!ii", 4711, 42)) + message(b"Z", b"I"))
+        while True:
+            await_query(connection)
+            connection.sendall(ROW_DESCRIPTION + row(b"fake") + message(b"C", text("SELECT 1")) + message(b"Z", b"I"))
+
+    def users(password):
+        return [{"name": USER, "password": PASSWORD, "database": DATABASE, "server_password": password}]
+
+    one = pooler(databases=fake_database(fake(behave)), users=users("wrong"), checkout_timeout=20000, connect_timeout=10000, auth_type="trust", default_pool_size=1)
+    wire = one.wire()
+    wire.send(wireclient.startup_packet([("user", USER), ("database", DATABASE)]))
+    assert deriving.wait(10)
+    one.users = users("right")
+    one.write()
+    one.process.signal(signal.SIGHUP)
+    wait_until(lambda: is_served(one, DATABASE), 20, "service with the right password")

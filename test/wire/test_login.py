@@ -398,6 +398,16 @@ def test_startup_and_query_in_one_send(pooler):
     assert wire.rows(wire.read_ready()) == [["early"]]
 
 
+def test_startup_and_a_large_query_in_one_send(pooler):
+    """It waits for a server, on which its settings are tried first."""
+    one = pooler(auth_type="trust")
+    wire = one.wire()
+    wire.send(wireclient.startup_packet([("user", USER), ("database", DATABASE), ("application_name", "hasty")])
+              + query("SELECT length('%s')" % ("x" * 1000000)))
+    wire.authenticate(USER, None)
+    assert wire.rows(wire.read_ready()) == [["1000000"]]
+
+
 def test_startup_password_and_query_in_one_send(pooler):
     one = pooler(auth_type="plain")
     wire = one.wire()
