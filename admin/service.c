@@ -620,10 +620,10 @@ static void service_stop(struct service *service)
 		pthread_join(service->workers[i].thread, NULL);
 	jobs_stop(&service->world);
 	mailbox_receive(&service->control); /* what the cores let go of at their end */
+	if (service->unix_path[0]) /* while we listen: behind that, it may be another process's */
+		unlink(service->unix_path);
 	for (unsigned i = 0; i < service->listener_count; i++)
 		socket_close(service->listeners[i]);
-	if (service->unix_path[0])
-		unlink(service->unix_path);
 	log_info(&service->control, "pgring has stopped");
 	log_drain(&service->world.log);
 	console_close(&service->control);
@@ -662,7 +662,8 @@ static int service_start(struct service *service)
 	service_set_admin_password(service);
 	core_init(&service->control, world, world->control);
 	service_share_descriptors(service, service->config);
-	log_drain(&world->log); /* what it has to say comes before anything can go wrong with them */
+	log_drain(
+		&world->log); /* what it has to say comes before anything can go wrong with them */
 	if (service_block_signals(service) != 0 || service_listen(service) != 0)
 		return 1;
 	if (service_open_control(service) != 0)

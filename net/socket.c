@@ -77,7 +77,8 @@ static void socket_remove_stale(const struct address *address)
 
 	if (stat(address->local.sun_path, &status) < 0 || !S_ISSOCK(status.st_mode))
 		return;
-	fd = socket_make(address);
+	/* without waiting: somebody whose backlog is full is there, too */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return;
 	if (connect(fd, &address->any, address->len) < 0 && errno == ECONNREFUSED)

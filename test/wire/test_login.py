@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -652,6 +653,36 @@ def test_unix_socket(pooler):
         assert not os.path.exists(path), "the socket's file is left behind"
     finally:
         directory.remove()
+
+
+@pytest.mark.pgring_only
+def test_unix_socket_of_somebody_who_is_busy(pooler):
+    """His backlog is full. Neither is he waited for, nor is his socket's file taken away."""
+    directory = harness.Directory()
+    one = pooler()
+    path = "%s/.s.PGSQL.%d" % (directory.path, one.port)
+    with socket.socket(socket.AF_UNIX) as busy:
+        busy.bind(path)
+        busy.listen(0)
+        waiting = []
+        try:
+            while True:
+                waiting.append(socket.socket(socket.AF_UNIX))
+                waiting[-1].setblocking(False)
+                waiting[-1].connect(path)
+        except BlockingIOError:
+            pass
+        one.general.update(unix_socket_dir=directory.path, host="127.0.0.2")
+        process = harness.Process(one.command(), one.directory.path + "/log2", one.env)
+        try:
+            assert process.wait(10) not in (0, None)
+            assert "in use" in process.log()
+            assert os.path.exists(path)
+        finally:
+            process.kill() if process.alive() else None
+            for sock in waiting:
+                sock.close()
+            directory.remove()
 
 
 @pytest.mark.pgring_only
