@@ -480,6 +480,8 @@ void budget_publish(struct core *core, struct pool *pool)
 		return; /* a permit that was spare already is of no use to who has no place */
 	/* Either side of a meeting: see the header. */
 	atomic_thread_fence(memory_order_seq_cst);
+	if (unlikely(pool->permits < 0))
+		pool_wake(core, pool); /* which asks */
 	if (spare > 0) {
 		budget_offer(core, pool);
 		spare = budget_spare(pool);

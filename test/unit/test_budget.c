@@ -92,6 +92,21 @@ static void a_core_says_that_it_waits_before_it_looks(void **state)
 	core_timer_stop(&scene.core, &pool->waited);
 }
 
+/* A permit may leave a core that has to give it back, when the server it belongs to has left. */
+static void who_comes_into_debt_asks(void **state)
+{
+	struct pool *pool = scene.core.pools->items[0];
+
+	(void)state;
+	atomic_store(&pool->budget->lines[RICH].spare, 1);
+	pool->permits = -1;
+	budget_publish(&scene.core, pool);
+	core_run_ready(&scene.core);
+	assert_int_equal(atomic_load(&pool->budget->lines[POOR].oldest_ns), 1); /* permit */
+	assert_true(pool->is_asking);
+	pool->permits = 0;
+}
+
 /* The first letter to a core, a permit: its contents are freed. */
 static bool takes_permit(unsigned member)
 {
@@ -182,6 +197,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			a_core_says_that_it_waits_before_it_looks, open_scene, close_scene),
+		cmocka_unit_test_setup_teardown(who_comes_into_debt_asks, open_scene, close_scene),
 		cmocka_unit_test(what_is_spare_goes_to_all_who_wait),
 		cmocka_unit_test(shares_add_up),
 		cmocka_unit_test_setup_teardown(
