@@ -214,23 +214,28 @@ static unsigned traces_of_word(struct sqlword word, const uint8_t *end)
 	return 0;
 }
 
+/* The next word, wherever it stands: in a name, a literal or a comment, too. Returns false if there is none. */
+static inline bool next_word(const uint8_t **at, const uint8_t *end, struct sqlword *ret_word)
+{
+	while (*at < end && !sqlword_is_start(**at))
+		(*at)++;
+	if (*at == end)
+		return false;
+	ret_word->at = *at;
+	do
+		(*at)++;
+	while (*at < end && sqlword_is_part(**at));
+	ret_word->len = (size_t)(*at - ret_word->at);
+	return true;
+}
+
 static unsigned traces_of_words(const uint8_t *at, const uint8_t *end)
 {
+	struct sqlword word;
 	unsigned seen = 0;
 
-	while (at < end) {
-		struct sqlword word = {at, 0};
-
-		if (!sqlword_is_start(*at)) {
-			at++;
-			continue;
-		}
-		do
-			at++;
-		while (at < end && sqlword_is_part(*at));
-		word.len = (size_t)(at - word.at);
+	while (next_word(&at, end, &word))
 		seen |= traces_of_word(word, end);
-	}
 	if ((seen & SEEN_TEMP) && (seen & SEEN_CREATE_OR_INTO))
 		seen |= TRACE_TEMP;
 	if ((seen & SEEN_HOLD) && (seen & SEEN_DECLARE))
@@ -289,27 +294,19 @@ unsigned sqlscan_traces(const uint8_t *text, size_t len)
 
 bool sqlscan_takes_first(const uint8_t *text, size_t len)
 {
-	const uint8_t *at = text, *end = text + len;
+	const uint8_t *at = text, *end = text + len, *asks = end;
+	struct sqlword word;
 
-	while (at < end) {
-		struct sqlword word = {at, 0};
-
-		if (*at == ';')
-			return true; /* there are statements before it: any of them may */
-		if (!sqlword_is_start(*at)) {
-			at++;
-			continue;
-		}
-		do
-			at++;
-		while (at < end && sqlword_is_part(*at));
-		word.len = (size_t)(at - word.at);
+	while (next_word(&at, end, &word)) {
 		if (sqlword_is(word, "nextval"))
 			return true;
-		if (sqlword_is(word, "lastval") || sqlword_is(word, "currval"))
-			return false;
+		if (sqlword_is(word, "lastval") || sqlword_is(word, "currval")) {
+			asks = word.at;
+			break;
+		}
 	}
-	return false;
+	/* If there are statements before it, any of them may. */
+	return memchr(text, ';', (size_t)(asks - text)) != NULL;
 }
 
 /* ---- transactions ---- */
