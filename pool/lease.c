@@ -267,8 +267,7 @@ void lease_answered(struct core *core, struct lease *lease, char status)
 		return;
 	}
 	if (unlikely(lease->subscriber)) {
-		if (status == 'I')
-			subscriber_transaction_ended(core, lease->subscriber);
+		subscriber_answered(core, lease->subscriber, status);
 		core_defer(core, &lease->task);
 	}
 	if (unlikely(server->traces.suspected | server->traces.held) && !kept) {

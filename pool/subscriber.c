@@ -211,33 +211,68 @@ void subscriber_found(struct core *core, struct lease *lease, const struct trace
 
 /* ---- moving ---- */
 
+static void subscriber_begin(struct subscriber *subscriber)
+{
+	subscriber->turn++;
+	subscriber->is_moving = true;
+	subscriber->server_passed = subscriber->herald_passed = false;
+	subscriber->is_silenced = subscriber->in_doubt = subscriber->is_undoable = false;
+}
+
+static void subscriber_add_channels(const struct subscriber *subscriber, struct sqltext *text)
+{
+	list_each(link, &subscriber->subscriptions) {
+		sqltext_add(text, "LISTEN ");
+		sqltext_add_identifier(text,
+			container_of(link, struct subscription, of_subscriber)->channel->name);
+		sqltext_add(text, ";");
+	}
+}
+
 static void subscriber_add_marker(
-	struct core *core, struct subscriber *subscriber, struct sqltext *text)
+	struct core *core, const struct subscriber *subscriber, struct sqltext *text)
 {
 	char payload[MARKER_BYTES];
-	struct marker marker = {core->index, slab_index(subscriber), slab_generation(subscriber),
-		++subscriber->turn};
+	struct marker marker = {
+		core->index, slab_index(subscriber), slab_generation(subscriber), subscriber->turn};
 
 	marker_write(core, &marker, payload);
 	sqltext_add(text, "LISTEN " MARKER_CHANNEL "; NOTIFY " MARKER_CHANNEL ", ");
 	sqltext_add_literal(text, payload);
-	subscriber->is_moving = true;
-	subscriber->server_passed = subscriber->herald_passed = false;
-	subscriber->is_silenced = subscriber->in_doubt = false;
 }
 
 /* What has been prepared in a transaction shows in a variable whether it was rolled back. */
-static void subscriber_add_turn(struct core *core, const struct subscriber *subscriber,
-	struct sqltext *text, const char *verb)
+static void subscriber_add_turn(
+	struct core *core, const struct subscriber *subscriber, struct sqltext *text)
 {
 	char name[TRACES_RESTORED];
 
 	subscriber_name_turn(core, subscriber, name);
-	sqltext_add(text, ";");
-	sqltext_add(text, verb);
-	sqltext_add(text, " pg_catalog.set_config('" SUBSCRIBER_RESTORED "', '");
+	sqltext_add(text, ";SET " SUBSCRIBER_RESTORED " = '");
 	sqltext_add(text, name);
-	sqltext_add(text, "', false)");
+	sqltext_add(text, "'");
+}
+
+/* All that prepares the server as one statement, of which nothing is done if that was done and has not been rolled back since. */
+static void subscriber_add_block(
+	struct core *core, const struct subscriber *subscriber, struct sqltext *text)
+{
+	char name[TRACES_RESTORED];
+	struct sqltext block;
+
+	subscriber_name_turn(core, subscriber, name);
+	sqltext_init(&block);
+	sqltext_add(&block,
+		"BEGIN IF pg_catalog.current_setting('" SUBSCRIBER_RESTORED
+		"', true) IS DISTINCT FROM '");
+	sqltext_add(&block, name);
+	sqltext_add(&block, "' THEN ");
+	subscriber_add_channels(subscriber, &block);
+	subscriber_add_marker(core, subscriber, &block);
+	subscriber_add_turn(core, subscriber, &block);
+	sqltext_add(&block, ";END IF;END");
+	sqltext_add(text, "DO ");
+	sqltext_add_quoted(text, &block);
 }
 
 static void subscriber_send(struct core *core, struct lease *lease, struct sqltext *text)
@@ -285,20 +320,15 @@ static void subscriber_send_block(struct core *core, struct server *server, stru
 	static const uint8_t no_types[] = {'\0', 0, 0};
 	uint8_t head[FRAME_HEAD], around[128];
 	struct writer writer;
-	struct sqltext block;
 
-	sqltext_add(text, ";END");
-	sqltext_init(&block);
-	sqltext_add(&block, "DO ");
-	sqltext_add_quoted(&block, text);
 	writer_init(&writer, around, sizeof around);
 	block_close(&writer, &server->pending, 'S');
 	stream_send(core, server->stream, around, writer_len(&writer));
 	frame_write(
-		head, CLIENT_PARSE, (uint32_t)(sizeof block_name + block.len + sizeof no_types));
+		head, CLIENT_PARSE, (uint32_t)(sizeof block_name + text->len + sizeof no_types));
 	stream_send(core, server->stream, head, sizeof head);
 	stream_send(core, server->stream, block_name, sizeof block_name);
-	stream_send(core, server->stream, block.bytes, block.len);
+	stream_send(core, server->stream, text->bytes, text->len);
 	stream_send(core, server->stream, no_types, sizeof no_types);
 	pending_push(&server->pending, PENDING_PARSE, PENDING_INJECTED);
 	writer_init(&writer, around, sizeof around);
@@ -306,32 +336,34 @@ static void subscriber_send_block(struct core *core, struct server *server, stru
 	block_close(&writer, &server->pending, 'P');
 	block_close(&writer, &server->pending, 'S');
 	stream_send(core, server->stream, around, writer_len(&writer));
-	sqltext_forget(&block);
+	sqltext_forget(text);
 }
 
 void subscriber_restore(struct core *core, struct lease *lease)
 {
 	struct subscriber *subscriber = lease->subscriber;
 	struct server *server = lease->server;
-	bool in_batch = server->pending.is_open;
+	bool in_batch = server->pending.is_open, is_again = subscriber->is_moving;
 	struct sqltext text;
 
 	CHECK(subscriber_must_restore(subscriber) && pending_readies(&server->pending) == 0);
 	lease_begin(core, lease);
-	sqltext_init(&text);
-	sqltext_add(&text, in_batch ? "BEGIN " : "");
-	list_each(link, &subscriber->subscriptions) {
-		sqltext_add(&text, "LISTEN ");
-		sqltext_add_identifier(&text,
-			container_of(link, struct subscription, of_subscriber)->channel->name);
-		sqltext_add(&text, ";");
+	subscriber->is_undoable = false;
+	if (!is_again) {
+		subscriber_begin(subscriber);
+		subscriber->herald_passed =
+			subscriber->unheard == subscriber->count; /* it hears nothing at present */
 	}
-	subscriber_add_marker(core, subscriber, &text);
-	subscriber->herald_passed =
-		subscriber->unheard == subscriber->count; /* it hears nothing at present */
+	sqltext_init(&text);
+	if (in_batch || is_again) {
+		subscriber_add_block(core, subscriber, &text);
+	} else {
+		subscriber_add_channels(subscriber, &text);
+		subscriber_add_marker(core, subscriber, &text);
+		if (server->status != 'I')
+			subscriber_add_turn(core, subscriber, &text);
+	}
 	traces_suspect(&server->traces, TRACE_LISTEN);
-	if (in_batch || server->status != 'I')
-		subscriber_add_turn(core, subscriber, &text, in_batch ? "PERFORM" : "SELECT");
 	if (in_batch) {
 		subscriber_send_block(core, server, &text);
 		return;
@@ -359,6 +391,7 @@ void subscriber_leave(struct core *core, struct lease *lease)
 
 	if (subscriber->unheard > 0 || !subscriber_same_encoding(lease->server))
 		return;
+	subscriber_begin(subscriber);
 	sqltext_init(&text);
 	subscriber_add_marker(core, subscriber, &text);
 	subscriber_send(core, lease, &text);
@@ -394,10 +427,13 @@ void subscriber_strand(struct lease *lease)
 		lease->subscriber->source = SUBSCRIBER_AT_HERALD;
 }
 
-void subscriber_transaction_ended(struct core *core, struct subscriber *subscriber)
+void subscriber_answered(struct core *core, struct subscriber *subscriber, char status)
 {
 	if (!subscriber->is_moving || subscriber->source == SUBSCRIBER_AT_SERVER ||
 		subscriber->server_passed)
+		return;
+	subscriber->is_undoable = status != 'I';
+	if (status != 'I')
 		return;
 	if (subscriber->is_silenced)
 		subscriber->in_doubt = true;

@@ -40,6 +40,7 @@ struct subscriber {
 	bool herald_passed;  /* ... likewise */
 	bool server_listens; /* the client's server has all that the client listens to */
 	bool is_silenced; /* moving back: the server may not listen to the marker any more when it comes */
+	bool is_undoable; /* ... a savepoint may have been rolled back since the server was prepared */
 	bool in_doubt; /* ... its transaction is over, and the server has to be asked what came of it */
 	bool is_overrun;    /* more waits for the client than may: it hears no more */
 	struct chain ready; /* notifications for the client, once it may get them */
@@ -55,7 +56,8 @@ void subscriber_found(struct core *core, struct lease *lease, const struct trace
 void subscriber_restore(struct core *core, struct lease *lease);
 static inline bool subscriber_must_restore(const struct subscriber *subscriber)
 {
-	return subscriber->source == SUBSCRIBER_AT_HERALD && !subscriber->is_moving;
+	return subscriber->source == SUBSCRIBER_AT_HERALD &&
+		(!subscriber->is_moving || subscriber->is_undoable);
 }
 /* It is prepared already. Before that is answered it may still turn out to be in vain. */
 static inline bool subscriber_is_restored(const struct subscriber *subscriber)
@@ -63,9 +65,10 @@ static inline bool subscriber_is_restored(const struct subscriber *subscriber)
 	return subscriber->source == SUBSCRIBER_AT_SERVER ||
 		(subscriber->is_moving && subscriber->server_passed);
 }
-/* A transaction has ended: a preparation that was rolled back did not take place. If the server has not heard the marker, that was
- * so; unless it was silenced, and is asked. */
-void subscriber_transaction_ended(struct core *core, struct subscriber *subscriber);
+/* The server is ready for the client's next request. In a transaction it has to be prepared once more before that: a savepoint may
+ * have been rolled back. At the end of one, a preparation that was rolled back did not take place. If the server has not heard the
+ * marker, that was so; unless it was silenced, and is asked. */
+void subscriber_answered(struct core *core, struct subscriber *subscriber, char status);
 /* A NotificationResponse of the client's server. Returns whether the client does not get it from there. */
 bool subscriber_hears(struct core *core, struct lease *lease, const uint8_t *message, size_t len);
 /* Whether the client must wait, because it leaves its server. */

@@ -219,8 +219,6 @@ static const char herald_greeting[] =
 	"SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings "
 	"WHERE name OPERATOR(pg_catalog.=) 'idle_session_timeout';";
 
-#define SET_RESTORED " pg_catalog.set_config('" SUBSCRIBER_RESTORED "', '"
-
 bool sim_notify_is_own(const char *text)
 {
 	return strncmp(text, "LISTEN ", 7) == 0 || strncmp(text, "UNLISTEN ", 9) == 0 ||
@@ -278,13 +276,13 @@ static const char *own_statement(struct sim_session *session, const char *at, bo
 		own_done(session, "UNLISTEN", is_block);
 		return at;
 	}
-	if (own_word(&at, "SELECT" SET_RESTORED) || own_word(&at, "PERFORM" SET_RESTORED)) {
+	if (own_word(&at, "SET " SUBSCRIBER_RESTORED " = '")) {
 		len = strcspn(at, "'");
 		CHECK(len < sizeof listening->restored_next);
 		snprintf(listening->restored_next, sizeof listening->restored_next, "%.*s",
 			(int)len, at);
-		own_done(session, "SELECT 1", is_block);
-		return strncmp(at + len, "', false)", 9) == 0 ? at + len + 9 : NULL;
+		own_done(session, "SET", is_block);
+		return at[len] == '\'' ? at + len + 1 : NULL;
 	}
 	if (!own_word(&at, "NOTIFY " MARKER_CHANNEL ", E'"))
 		return NULL;
@@ -295,7 +293,7 @@ static const char *own_statement(struct sim_session *session, const char *at, bo
 	return at[len] == '\'' ? at + len + 1 : NULL;
 }
 
-void sim_notify_own(struct sim_session *session, const char *text, bool is_block)
+void sim_notify_own(struct sim_session *session, const char *text)
 {
 	struct sim_listening *listening = &session->listening;
 	const char *at = text;
@@ -306,10 +304,34 @@ void sim_notify_own(struct sim_session *session, const char *text, bool is_block
 		sim_bytes_message_string(&session->out, 'C', "SELECT 0");
 	}
 	while (at && *at) {
-		at = own_statement(session, at, is_block);
+		at = own_statement(session, at, false);
 		at += at ? strspn(at, "; ") : 0;
 	}
 	SIM_CHECK(at, "session %u: a garbled query of the pooler's: %.80s", session->pid, text);
+}
+
+void sim_notify_block(struct sim_session *session, const char *text)
+{
+	const char *at = text, *end = strstr(text, ";END IF;END");
+	size_t len;
+	bool is_done;
+
+	SIM_CHECK(own_word(&at,
+			  "BEGIN IF pg_catalog.current_setting('" SUBSCRIBER_RESTORED
+			  "', true) IS DISTINCT FROM '") &&
+			end && strcmp(end, ";END IF;END") == 0,
+		"session %u: a garbled block of the pooler's: %.80s", session->pid, text);
+	len = strcspn(at, "'");
+	is_done = strlen(session->listening.restored_next) == len &&
+		strncmp(session->listening.restored_next, at, len) == 0;
+	at += len;
+	at = strncmp(at, "' THEN ", 7) == 0 ? at + 7 : NULL;
+	while (!is_done && at && at < end) {
+		at = own_statement(session, at, true);
+		at += at ? strspn(at, "; ") : 0;
+	}
+	SIM_CHECK(at, "session %u: a garbled block of the pooler's: %.80s", session->pid, text);
+	own_done(session, "DO", false);
 }
 
 void sim_notify_judge(struct sim_session *session, unsigned client)

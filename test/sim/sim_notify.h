@@ -39,9 +39,11 @@ void sim_notify_end(void);
 void sim_notify_listen(struct sim_session *session, unsigned client, unsigned channels);
 void sim_notify_unlisten(struct sim_session *session, unsigned client, unsigned channels);
 void sim_notify_post(struct sim_session *session, unsigned client, unsigned seq, unsigned channel);
-/* Statements of the pooler's own: whether the text is of this kind; and runs them. Each is answered, unless in a block. */
+/* Statements of the pooler's own: whether the text is of this kind; and runs them, each answered. */
 bool sim_notify_is_own(const char *text);
-void sim_notify_own(struct sim_session *session, const char *text, bool is_block);
+void sim_notify_own(struct sim_session *session, const char *text);
+/* BEGIN IF that has not been done THEN ...;END IF;END: as one statement. */
+void sim_notify_block(struct sim_session *session, const char *text);
 /* The client is about to run something there: what is listened to must be its own. */
 void sim_notify_judge(struct sim_session *session, unsigned client);
 void sim_notify_commit(struct sim_session *session);

@@ -5,6 +5,7 @@
 #include "protocol/reader.h"
 #include "test/sim/sim.h"
 #include "test/sim/sim_client.h"
+#include "test/sim/sim_hidden.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +69,7 @@ void sim_session_error(
 	sim_bytes_end(out);
 }
 
-static void session_notice(struct sim_session *session, const char *text)
+void sim_session_notice(struct sim_session *session, const char *text)
 {
 	struct sim_bytes *out = &session->out;
 
@@ -100,7 +101,7 @@ static void session_ready(struct sim_session *session)
 	sim_trace("session %u: ready %c", session->pid, session->status);
 }
 
-static void session_row_description(struct sim_session *session)
+void sim_session_row_description(struct sim_session *session)
 {
 	struct sim_bytes *out = &session->out;
 
@@ -122,7 +123,7 @@ static void session_row(struct sim_session *session, unsigned row, unsigned len)
 	sim_bytes_end(out);
 }
 
-static void session_complete(struct sim_session *session, const char *words, long count)
+void sim_session_complete(struct sim_session *session, const char *words, long count)
 {
 	char text[64];
 
@@ -133,7 +134,7 @@ static void session_complete(struct sim_session *session, const char *words, lon
 	sim_bytes_message_string(&session->out, 'C', text);
 }
 
-static void session_set_name(struct sim_session *session, const char *name)
+void sim_session_set_name(struct sim_session *session, const char *name)
 {
 	if (strcmp(session->name, name) == 0)
 		return;
@@ -143,7 +144,7 @@ static void session_set_name(struct sim_session *session, const char *name)
 
 /* ---- errors ---- */
 
-static void session_end_query(struct sim_session *session)
+void sim_session_end_query(struct sim_session *session)
 {
 	session->in_query = false;
 	session->batch_owner = 0; /* a Query ends an implicit transaction, too */
@@ -151,12 +152,12 @@ static void session_end_query(struct sim_session *session)
 	session_ready(session);
 }
 
-static void session_portals_close(struct sim_session *session)
+void sim_session_portals_close(struct sim_session *session)
 {
 	memset(session->portals, 0, sizeof session->portals);
 }
 
-static void session_fail(struct sim_session *session, const char *sqlstate, const char *text)
+void sim_session_fail(struct sim_session *session, const char *sqlstate, const char *text)
 {
 	sim_trace("session %u: error %s", session->pid, sqlstate);
 	sim_session_error(session, "ERROR", sqlstate, text);
@@ -166,7 +167,7 @@ static void session_fail(struct sim_session *session, const char *sqlstate, cons
 		session->status = 'E';
 	sim_notify_rollback(session);
 	if (session->in_query)
-		session_end_query(session);
+		sim_session_end_query(session);
 	else
 		session->is_skipping = true;
 }
@@ -177,7 +178,7 @@ static void session_fail_tagged(struct sim_session *session, const struct sim_st
 	char tagged[128];
 
 	snprintf(tagged, sizeof tagged, "C%u.%u %s", statement->client, statement->seq, text);
-	session_fail(session, sqlstate, tagged);
+	sim_session_fail(session, sqlstate, tagged);
 }
 
 /* ---- statements ---- */
@@ -190,8 +191,8 @@ void sim_session_reset(struct sim_session *session)
 	free(session->block);
 	session->block = NULL;
 	sim_notify_reset(session);
-	session_portals_close(session);
-	session_set_name(session, "");
+	sim_session_portals_close(session);
+	sim_session_set_name(session, "");
 }
 
 /* A statement is through. */
@@ -217,7 +218,7 @@ static void session_begin_rows(struct sim_session *session, unsigned rows)
 		sim_bytes_add(&session->out, "\0\0\1\0\0", 5);
 		sim_bytes_end(&session->out);
 	} else if (!session->is_extended) {
-		session_row_description(session);
+		sim_session_row_description(session);
 	}
 }
 
@@ -238,7 +239,7 @@ static void session_transaction(struct sim_session *session, const struct sim_st
 		session->status = 'I';
 		session->owner = 0;
 	}
-	session_complete(session, tag, -1);
+	sim_session_complete(session, tag, -1);
 }
 
 /* Begins to answer session->now. */
@@ -258,7 +259,7 @@ static void session_execute(struct sim_session *session)
 	}
 	snprintf(text, sizeof text, "C%u.%u notice", now->client, now->seq);
 	if (now->verb == SIM_NOTICE || sim_fault(FAULT_SERVER_NOTICES))
-		session_notice(session, text);
+		sim_session_notice(session, text);
 	session->next_row = session->portal ? session->portal->next_row : 0;
 	switch (now->verb) {
 	case SIM_ROWS:
@@ -277,7 +278,7 @@ static void session_execute(struct sim_session *session)
 		break;
 	case SIM_SET_NAME:
 		snprintf(text, sizeof text, "n%u", now->a);
-		session_set_name(session, text);
+		sim_session_set_name(session, text);
 		break;
 	case SIM_FAIL:
 		session_fail_tagged(session, now, "P0001", "as you wish");
@@ -311,7 +312,7 @@ static void session_execute(struct sim_session *session)
 	case SIM_VERB_COUNT:
 		break;
 	}
-	session_complete(session, sim_sql_tag(now->verb), -1);
+	sim_session_complete(session, sim_sql_tag(now->verb), -1);
 	session_done(session);
 }
 
@@ -350,7 +351,7 @@ static void session_produce(struct sim_session *session)
 	}
 	if (now->verb == SIM_COPY_OUT)
 		sim_bytes_message(&session->out, 'c');
-	session_complete(session, sim_sql_tag(now->verb),
+	sim_session_complete(session, sim_sql_tag(now->verb),
 		now->verb == SIM_SHOW ? -1
 				      : (long)session->next_row -
 				(session->portal ? (long)session->portal->next_row : 0));
@@ -393,213 +394,6 @@ void sim_session_cancel(struct sim_session *session)
 		session, &session->now, "57014", "canceling statement due to user request");
 }
 
-/* ---- the pooler's own queries ---- */
-
-static bool session_text_is(const struct sim_bytes *text, const char *what)
-{
-	return text->len == strlen(what) + 1 && memcmp(sim_bytes_at(text), what, text->len) == 0;
-}
-
-/* E'name', then the same for the value. Returns what follows, or NULL. */
-static const char *session_literal(const char *at, char *ret, size_t size)
-{
-	size_t len = 0;
-
-	if (strncmp(at, "E'", 2) != 0)
-		return NULL;
-	for (at += 2; *at; at++) {
-		if ((*at == '\'' && at[1] == '\'') || *at == '\\')
-			at++;
-		else if (*at == '\'')
-			break;
-		CHECK(len + 1 < size);
-		ret[len++] = *at;
-	}
-	ret[len] = '\0';
-	return *at == '\'' ? at + 1 : NULL;
-}
-
-/* A variable gets a value by a query of the pooler's; NULL resets it. */
-static bool session_set(struct sim_session *session, const char *name, const char *value)
-{
-	if (strcmp(name, "application_name") == 0)
-		session_set_name(session, value ? value : "");
-	else if (strcmp(name, "mine") == 0)
-		session->mine = value ? (unsigned)strtoul(value, NULL, 10) : 0;
-	else
-		return false;
-	return true;
-}
-
-static void session_variable(struct sim_session *session, const char *name, const char *value)
-{
-	struct sim_bytes *out = &session->out;
-
-	sim_bytes_begin(out, 'D');
-	sim_bytes_add_u16(out, 3);
-	sim_bytes_add_u32(out, 1);
-	sim_bytes_add(out, "v", 1);
-	sim_bytes_add_u32(out, (uint32_t)strlen(name));
-	sim_bytes_add(out, name, strlen(name));
-	sim_bytes_add_u32(out, (uint32_t)strlen(value));
-	sim_bytes_add(out, value, strlen(value));
-	sim_bytes_end(out);
-}
-
-static int session_variables(struct sim_session *session)
-{
-	char mine[16];
-	int rows = 2;
-
-	session_variable(session, "role", "none");
-	session_variable(session, "transaction_isolation", "read committed");
-	if (*session->name) {
-		session_variable(session, "application_name", session->name);
-		rows++;
-	}
-	if (session->mine) {
-		snprintf(mine, sizeof mine, "%u", session->mine);
-		session_variable(session, "mine", mine);
-		rows++;
-	}
-	sim_reached(REACH_SESSION_ASKED);
-	return rows;
-}
-
-static bool session_is_question(const char *text)
-{
-	return strncmp(text, "SELECT 'v'", 10) == 0 || strncmp(text, "SELECT 't'", 10) == 0;
-}
-
-/* The question what the session has left: its variables, its channels. It has nothing else that could be asked for. */
-static void session_tell(struct sim_session *session, const char *question)
-{
-	int rows = 0;
-
-	session_row_description(session);
-	if (strstr(question, "SELECT 'v', name"))
-		rows += session_variables(session);
-	if (strstr(question, "pg_listening_channels()"))
-		rows += (int)sim_notify_rows(session, strstr(question, "SELECT 'r'"));
-	session_complete(session, "SELECT", rows);
-}
-
-/* RESET "name";... SELECT pg_catalog.set_config(E'name',E'value',false),... */
-static bool session_settings(struct sim_session *session, const char *text)
-{
-	static const char reset[] = "RESET \"", call[] = "pg_catalog.set_config(";
-	char name[SESSION_NAME], value[SESSION_NAME];
-
-	while (strncmp(text, reset, strlen(reset)) == 0) {
-		size_t len = strcspn(text + strlen(reset), "\"");
-
-		CHECK(len < sizeof name);
-		snprintf(name, sizeof name, "%.*s", (int)len, text + strlen(reset));
-		if (!session_set(session, name, NULL) ||
-			strncmp(text + strlen(reset) + len, "\";", 2) != 0)
-			return false;
-		session_complete(session, "RESET", -1);
-		text += strlen(reset) + len + 2;
-	}
-	if (strncmp(text, "SELECT ", 7) == 0) {
-		text += 7;
-		session_row_description(session);
-		while (strncmp(text, call, strlen(call)) == 0) {
-			text = session_literal(text + strlen(call), name, sizeof name);
-			if (!text || *text++ != ',' ||
-				!(text = session_literal(text, value, sizeof value)) ||
-				strncmp(text, ",false)", 7) != 0 ||
-				!session_set(session, name, value))
-				return false;
-			text += 7;
-			if (*text == ',')
-				text++;
-		}
-		sim_bytes_begin(&session->out, 'D');
-		sim_bytes_add(&session->out, "\0\1\0\0\0\6hidden", 12);
-		sim_bytes_end(&session->out);
-		session_complete(session, "SELECT", 1);
-	}
-	return *text == '\0';
-}
-
-/* Statements that undo what a session left. */
-static bool session_undoes(const struct sim_bytes *text)
-{
-	static const char *const undoes[] = {
-#define TRACE(name, word, condition, undo) undo,
-#include "pool/traces.def"
-	};
-
-	for (size_t i = 0; i < array_len(undoes); i++)
-		if (undoes[i] && *undoes[i] && session_text_is(text, undoes[i]))
-			return true;
-	return false;
-}
-
-/* Whether it is one, and then it is answered. */
-static bool session_hidden(struct sim_session *session)
-{
-	const struct sim_bytes *text = &session->query;
-	bool is_cleaning = session_text_is(text, "ROLLBACK") ||
-		session_text_is(text, "DISCARD ALL") || session_undoes(text) ||
-		session_is_question((const char *)sim_bytes_at(text));
-
-	SIM_CHECK(session->batch_owner == 0,
-		"the pooler asks in the unfinished batch of C%u, session %u", session->batch_owner,
-		session->pid);
-	if (session_text_is(text, "refused")) {
-		session_fail(session, "42601", "syntax error at or near \"refused\"");
-		return true;
-	}
-	sim_trace("session %u: the pooler's %.60s", session->pid, (const char *)sim_bytes_at(text));
-	if (sim_fault(FAULT_SERVER_NOTICES))
-		session_notice(session, "for the pooler");
-	if ((is_cleaning || session_text_is(text, ";") || session->listening.is_herald) &&
-		sim_fault(FAULT_CLEANING_FAILS)) {
-		if (!is_cleaning)
-			sim_notify_lost(session);
-		/* a client that keeps the server for something else loses that with it, and is told */
-		session_fail(session, "53200",
-			session_text_is(text, "UNLISTEN *") ? "out of memory"
-							    : "out of memory, for the pooler");
-		return true;
-	}
-	if (sim_fault(FAULT_POOLER_WAITS))
-		session->busy_until_ns = sim_now_ns() + sim_between(100, 8000) * NS_PER_MS;
-	if (session_text_is(text, "ROLLBACK")) {
-		sim_notify_rollback(session);
-		session->status = 'I';
-		session->owner = 0;
-		session_portals_close(session);
-		session_complete(session, "ROLLBACK", -1);
-	} else if (session_text_is(text, "DISCARD ALL")) {
-		SIM_CHECK(session->status == 'I', "DISCARD ALL in a transaction, session %u",
-			session->pid);
-		sim_session_reset(session);
-		session_complete(session, "DISCARD ALL", -1);
-	} else if (sim_notify_is_own((const char *)sim_bytes_at(text))) {
-		sim_notify_own(session, (const char *)sim_bytes_at(text), false);
-		session_end_query(session); /* perhaps in the transaction of the client */
-		return true;
-	} else if (session_undoes(text)) {
-		if (strstr((const char *)sim_bytes_at(text), "RESET ALL")) {
-			session->mine = 0;
-			session_set_name(session, "");
-		}
-		session_complete(session, "RESET", -1);
-	} else if (session_is_question((const char *)sim_bytes_at(text))) {
-		session_tell(session, (const char *)sim_bytes_at(text));
-	} else if (session_text_is(text, ";")) {
-		sim_bytes_message(&session->out, 'I');
-	} else if (!session_settings(session, (const char *)sim_bytes_at(text))) {
-		return false;
-	}
-	SIM_CHECK(session->owner == 0, "the pooler asks in the transaction of C%u", session->owner);
-	session_end_query(session);
-	return true;
-}
-
 /* ---- the simple protocol ---- */
 
 static void session_next_statement(struct sim_session *session)
@@ -607,7 +401,7 @@ static void session_next_statement(struct sim_session *session)
 	size_t used;
 
 	if (session->query.len <= 1) {
-		session_end_query(session);
+		sim_session_end_query(session);
 		return;
 	}
 	SIM_CHECK(sim_sql_parse((const char *)sim_bytes_at(&session->query), session->query.len,
@@ -626,8 +420,8 @@ static void session_query(struct sim_session *session, const uint8_t *body, size
 	session->is_extended = false;
 	memset(&session->unnamed, 0, sizeof session->unnamed);
 	if (len > 1 && strncmp((const char *)body, "/*C", 3) != 0) {
-		SIM_CHECK(session_hidden(session), "session %u: a garbled query: %.80s",
-			session->pid, (const char *)body);
+		SIM_CHECK(sim_hidden(session), "session %u: a garbled query: %.80s", session->pid,
+			(const char *)body);
 		return;
 	}
 	session_next_statement(session);
@@ -689,25 +483,17 @@ static bool session_name_is_shared(const char *name)
 	return strncmp(name, "pgring_", 7) == 0;
 }
 
-/* DO E'BEGIN LISTEN ...;END': by it the pooler listens for the client in whose batch it stands. */
+/* By a block the pooler listens for the client in whose batch it stands. */
 static void session_parse_block(struct sim_session *session, const char *text)
 {
-	size_t size = strlen(text) + 1;
-	char *block = malloc(size), *end;
-
-	CHECK(block);
 	SIM_CHECK(!session->block, "session %u: the block is there already", session->pid);
-	SIM_CHECK(strncmp(text, "DO ", 3) == 0 && session_literal(text + 3, block, size) &&
-			strncmp(block, "BEGIN ", 6) == 0 && (end = strrchr(block, ';')) &&
-			strcmp(end, ";END") == 0,
-		"session %u: a garbled block: %.80s", session->pid, text);
+	session->block = sim_hidden_block(session, text);
 	if (session->status == 'E') {
-		free(block);
-		session_fail(session, "25P02", "current transaction is aborted");
+		free(session->block);
+		session->block = NULL;
+		sim_session_fail(session, "25P02", "current transaction is aborted");
 		return;
 	}
-	*end = '\0';
-	session->block = block;
 	sim_bytes_message(&session->out, '1');
 }
 
@@ -715,8 +501,7 @@ static void session_execute_block(struct sim_session *session)
 {
 	SIM_CHECK(session->block, "session %u: there is no block", session->pid);
 	sim_trace("session %u: the pooler's %.60s", session->pid, session->block);
-	sim_notify_own(session, session->block + 6, true);
-	session_complete(session, "DO", -1);
+	sim_notify_block(session, session->block);
 	sim_reached(REACH_LISTEN_IN_BATCH);
 }
 
@@ -733,7 +518,7 @@ static void session_parse(struct sim_session *session, struct reader *reader)
 		return;
 	}
 	if (strcmp(text, ";SELECT;SELECT") == 0) {
-		session_fail(session, "42601",
+		sim_session_fail(session, "42601",
 			"cannot insert multiple commands into a prepared statement");
 		return;
 	}
@@ -744,7 +529,7 @@ static void session_parse(struct sim_session *session, struct reader *reader)
 	if (session->status == 'E' && statement.verb != SIM_COMMIT &&
 		statement.verb != SIM_ROLLBACK) {
 		if (session_name_is_shared(name)) /* the tag may be of another request */
-			session_fail(session, "25P02", "current transaction is aborted");
+			sim_session_fail(session, "25P02", "current transaction is aborted");
 		else
 			session_fail_tagged(
 				session, &statement, "25P02", "current transaction is aborted");
@@ -795,7 +580,7 @@ static void session_bind(struct sim_session *session, struct reader *reader)
 	session->batch_owner = client;
 	prepared = session_prepared(session, from, false);
 	if (!prepared) {
-		session_fail(session, "26000", "prepared statement does not exist");
+		sim_session_fail(session, "26000", "prepared statement does not exist");
 		return;
 	}
 	SIM_CHECK(prepared->statement.client == client,
@@ -825,7 +610,7 @@ static void session_describe(struct sim_session *session, struct reader *reader)
 	const struct sim_statement *statement;
 
 	if (!prepared && !portal) {
-		session_fail(session, what == 'S' ? "26000" : "34000", "it does not exist");
+		sim_session_fail(session, what == 'S' ? "26000" : "34000", "it does not exist");
 		return;
 	}
 	statement = prepared ? &prepared->statement : &portal->statement;
@@ -836,7 +621,7 @@ static void session_describe(struct sim_session *session, struct reader *reader)
 		sim_bytes_end(&session->out);
 	}
 	if (sim_sql_has_rows(statement->verb))
-		session_row_description(session);
+		sim_session_row_description(session);
 	else
 		sim_bytes_message(&session->out, 'n');
 }
@@ -852,7 +637,7 @@ static void session_execute_portal(struct sim_session *session, struct reader *r
 		return;
 	}
 	if (!portal) {
-		session_fail(session, "34000", "portal does not exist");
+		sim_session_fail(session, "34000", "portal does not exist");
 		return;
 	}
 	session->now = portal->statement;
@@ -904,7 +689,7 @@ static void session_sync(struct sim_session *session)
 	session->is_skipping = false;
 	session->batch_owner = 0;
 	if (session->status == 'I')
-		session_portals_close(session);
+		sim_session_portals_close(session);
 	session_ready(session);
 }
 
@@ -922,7 +707,7 @@ static void session_copy_message(
 		session->next_row++;
 		return;
 	case 'c':
-		session_complete(session, "COPY", (long)session->next_row);
+		sim_session_complete(session, "COPY", (long)session->next_row);
 		session_done(session);
 		return;
 	case 'f':

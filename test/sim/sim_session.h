@@ -1,5 +1,5 @@
-/* sim_session: a session of a simulated server, for the two files that make it: sim_server.c (connection, login, bytes) and
- * sim_session.c (messages and statements). */
+/* sim_session: a session of a simulated server, for the files that make it: sim_server.c (connection, login, bytes), sim_session.c
+ * (messages and statements), sim_hidden.c (the pooler's own) and sim_notify.c (LISTEN and NOTIFY). */
 #ifndef PGRING_TEST_SIM_SIM_SESSION_H
 #define PGRING_TEST_SIM_SIM_SESSION_H
 
@@ -81,6 +81,19 @@ void sim_session_cancel(struct sim_session *session);
 void sim_session_reset(struct sim_session *session);
 void sim_session_error(
 	struct sim_session *session, const char *severity, const char *sqlstate, const char *text);
+void sim_session_notice(struct sim_session *session, const char *text);
 void sim_session_parameter(struct sim_session *session, const char *name, const char *value);
+
+/* ---- answers ---- */
+
+void sim_session_row_description(struct sim_session *session);
+/* CommandComplete; count < 0: without one. */
+void sim_session_complete(struct sim_session *session, const char *words, long count);
+/* The statement fails, and with it its query or batch, and its transaction. */
+void sim_session_fail(struct sim_session *session, const char *sqlstate, const char *text);
+void sim_session_end_query(struct sim_session *session);
+void sim_session_portals_close(struct sim_session *session);
+/* application_name; it is reported. */
+void sim_session_set_name(struct sim_session *session, const char *name);
 
 #endif

@@ -430,6 +430,8 @@ class Pooler:
             raise ChildProcessError("%s ended with %s:\n%s" % (self.name, self.process.popen.returncode, self.log()[-4000:]))
         try:
             socket.create_connection((self.host, self.port), 1).close()
+            if "unix_socket_dir" in self.general:  # which it opens last
+                wireclient.Wire(os.path.join(self.general["unix_socket_dir"], ".s.PGSQL.%d" % self.port)).close()
             return True
         except OSError:
             return False

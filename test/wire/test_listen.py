@@ -575,32 +575,73 @@ def test_reload_to_session_mode(postgres, pooler):
     one.close()
 
 
-def test_a_savepoint_takes_back_what_was_prepared(postgres, pooler):
-    """It is prepared again after the transaction, for what was listened to behind that; all that is notified meanwhile is heard."""
+@pytest.mark.parametrize("extended", (False, True), ids=("simple", "extended"))
+def test_a_savepoint_takes_back_what_was_prepared(postgres, pooler, extended):
+    """It is prepared again for what is listened to behind that: from its COMMIT on all is heard, in order."""
     server = start(pooler)
-    one, sent, is_over = Listener(server, "LISTEN a"), [], threading.Event()
+    one, sent, is_over, lock = Listener(server, "LISTEN a"), [], threading.Event(), threading.Lock()
+
+    def tell(wire, *channels):
+        with lock:
+            sent.extend((channel, str(len(sent) + i)) for i, channel in enumerate(channels))
+            wire.ask("".join("NOTIFY %s, '%s';" % it for it in sent[-len(channels):]))
 
     def notify():
         wire = postgres.connect()
         while not is_over.is_set():
-            sent.append(str(len(sent)))
-            wire.ask("NOTIFY a, '%s'" % sent[-1])
+            tell(wire, "a")
             time.sleep(0.0005)
         wire.close()
 
-    notifier = threading.Thread(target=notify)
+    notifier, other = threading.Thread(target=notify), postgres.connect()
     notifier.start()
+    ask = one.extended if extended else one.ask
     try:
         for number in range(30):
             await_unpinned(server)
             for statement in ("BEGIN", "SELECT 1", "SAVEPOINT s", "LISTEN b", "ROLLBACK TO s", "LISTEN c%d" % number, "COMMIT"):
-                one.ask(statement)
+                ask(statement)
+            tell(other, "c0", "c%d" % number)
     finally:
         is_over.set()
         notifier.join()
-    one.hears(*sent, channel="a")
+    one.hears(*sent)
     postgres.sql("NOTIFY b, 'no'; NOTIFY c0, 'first'; NOTIFY c29, 'last'")
     one.hears(("c0", "first"), ("c29", "last"))
+    one.close()
+
+
+SAVEPOINTS = {
+    "unlisten": (("SAVEPOINT s", "LISTEN b", "ROLLBACK TO s", "UNLISTEN a"), ""),
+    "unlisten_twice": (("SAVEPOINT s", "UNLISTEN a", "ROLLBACK TO s", "UNLISTEN a"), ""),
+    "unlisten_all": (("SAVEPOINT s", "UNLISTEN *", "ROLLBACK TO s", "LISTEN b"), "ab"),
+    "failed": (("SAVEPOINT s", "LISTEN b", "SELECT 1/0", "LISTEN b", "ROLLBACK TO s", "LISTEN c"), "ac"),
+    "inner": (("LISTEN b", "SAVEPOINT s", "UNLISTEN *", "ROLLBACK TO s", "LISTEN c"), "abc"),
+    "outer_stands": (("LISTEN b", "UNLISTEN a", "SAVEPOINT s", "LISTEN c", "ROLLBACK TO s", "LISTEN d"), "bd"),
+    "silenced": (("UNLISTEN *", "SAVEPOINT s", "LISTEN c", "ROLLBACK TO s", "LISTEN d"), "d"),
+    "released": (("SAVEPOINT s", "LISTEN b", "RELEASE s", "UNLISTEN a"), "b"),
+    "nested": (("SAVEPOINT s", "SAVEPOINT t", "LISTEN b", "RELEASE t", "ROLLBACK TO s", "LISTEN c"), "ac"),
+    "all_rolled_back": (("SAVEPOINT s", "LISTEN b", "ROLLBACK TO s", "LISTEN c", "ROLLBACK TO s"), "a"),
+}
+
+
+@pytest.mark.parametrize("extended", (False, True), ids=("simple", "extended"))
+@pytest.mark.parametrize("name", SAVEPOINTS)
+def test_savepoints(postgres, pooler, name, extended):
+    statements, channels = SAVEPOINTS[name]
+    server = start(pooler)
+    one, other = Listener(server, "LISTEN a"), postgres.connect()
+    await_unpinned(server)
+    for statement in ("BEGIN", "SELECT 1") + statements + ("COMMIT",):
+        try:
+            (one.extended if extended else one.ask)(statement)
+        except wireclient.ServerError:
+            assert name == "failed" and statement in ("SELECT 1/0", "LISTEN b")
+    for number in range(2):
+        other.ask("".join("NOTIFY %s, '%d';" % (channel, number) for channel in "abcd"))
+        one.hears(*((channel, str(number)) for channel in channels))
+        one.hears_nothing()
+        await_unpinned(server)
     one.close()
 
 

@@ -688,7 +688,7 @@ def test_unix_socket_of_somebody_who_is_busy(pooler):
 @pytest.mark.pgring_only
 @pytest.mark.skipif(not harness.has_ipv6(), reason="no ::1 on this machine")
 def test_ipv6(pooler):
-    one = pooler(host="127.0.0.1,::1")
+    one = pooler(host="::1,127.0.0.1")  # it opens them in this order, and the last is waited for
     assert one.connect(address=("::1", one.port)).one("SELECT 1") == "1"
     assert one.connect().one("SELECT 1") == "1"
 
