@@ -10,10 +10,11 @@
 #include <string.h>
 
 void reload_init(struct reload *reload, struct core *core, const struct config_sources *sources,
-	struct config *present)
+	struct config *present, reload_switched *switched)
 {
 	memset(reload, 0, sizeof *reload);
 	reload->core = core;
+	reload->switched = switched;
 	reload->sources = *sources;
 	reload->present = present;
 	config_sources_need(&reload->sources);
@@ -288,6 +289,7 @@ void reload_applied(struct reload *reload)
 	CHECK(reload->applying > 0);
 	if (--reload->applying > 0)
 		return;
+	reload->switched(reload->core, reload->present);
 	log_info(reload->core, "the configuration was reloaded: %zu pools",
 		reload->present->pool_count);
 	reload_take(reload, served, served_count);

@@ -24,8 +24,12 @@ struct reload_request {
 	void *owner;
 };
 
+/* Every core uses this snapshot from here on. */
+typedef void reload_switched(struct core *core, const struct config *present);
+
 struct reload {
 	struct core *core; /* control */
+	reload_switched *switched;
 	struct config_sources sources;
 	struct config *present;
 	struct {
@@ -40,9 +44,9 @@ struct reload {
 	unsigned request_count, served;
 };
 
-/* `present` is what the cores use; it belongs to the reload from here on. */
+/* `present` is what the cores use; it belongs to the reload from here on. switched() runs before each reload's done(). */
 void reload_init(struct reload *reload, struct core *core, const struct config_sources *sources,
-	struct config *present);
+	struct config *present, reload_switched *switched);
 
 /* Starts one; while one is under way, another one follows it, which reads the files again. done() runs later. Returns 0; or
  * ERR_INVALID (the files), ERR_FULL (too many wait, or too many old snapshots are in use) or ERR_NO_MEMORY, with the sentence for

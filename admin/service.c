@@ -7,6 +7,7 @@
 
 #include "admin/commands.h"
 #include "admin/console.h"
+#include "admin/descriptors.h"
 #include "admin/reload.h"
 #include "core/clock.h"
 #include "core/core.h"
@@ -30,7 +31,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -302,15 +302,11 @@ static void service_reload_by_signal(struct service *service)
 		service_reloaded(&service->control, NULL, why);
 }
 
-static void service_share_descriptors(struct service *service, const struct config *config);
-
 static void service_applied(struct core *core, const struct letter *letter)
 {
 	struct service *service = container_of(core, struct service, control);
 
 	(void)letter;
-	if (service->reload.applying == 1) /* by the last core */
-		service_share_descriptors(service, service->reload.present);
 	reload_applied(&service->reload);
 }
 
@@ -391,58 +387,6 @@ static int service_fail(struct service *service, const char *what)
 {
 	log_write_now(&service->world.log, LOG_ERROR, "cannot start: %s", what);
 	return 1;
-}
-
-/* What the process itself needs, besides clients and servers. */
-static uint64_t service_own_descriptors(const struct service *service)
-{
-	return 32 + 4 * (uint64_t)service->world.worker_count;
-}
-
-static void service_judge_descriptors(
-	struct service *service, uint64_t allowed, uint64_t clients, uint64_t servers)
-{
-	enum { FEW = 4096 };
-	uint64_t wanted = clients + servers + service_own_descriptors(service);
-
-	if (clients > 0 && allowed < wanted)
-		log_warn(&service->control,
-			"only %llu file descriptors are allowed, but %llu clients "
-			"(max_client_conn) and "
-			"%llu servers (the pools' sizes) need %llu: raise LimitNOFILE (systemd) or "
-			"ulimit -n",
-			(unsigned long long)allowed, (unsigned long long)clients,
-			(unsigned long long)servers, (unsigned long long)wanted);
-	else if (clients == 0 && (allowed < FEW || servers > allowed / 4))
-		log_warn(&service->control,
-			"only %llu file descriptors are allowed, of which servers get up to a "
-			"quarter and "
-			"may want %llu (the pools' sizes): raise LimitNOFILE (systemd) or ulimit "
-			"-n",
-			(unsigned long long)allowed, (unsigned long long)servers);
-}
-
-/* Raises their limit, and shares them: servers get what is kept from the clients, up to a quarter; so does what the process itself
- * needs. */
-static void service_share_descriptors(struct service *service, const struct config *config)
-{
-	uint64_t servers = 0, kept = service_own_descriptors(service);
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > UINT32_MAX)
-		return;
-	for (size_t i = 0; i < config->pool_count; i++)
-		servers +=
-			(uint64_t)(config->pools[i].pool_size + config->pools[i].reserve_pool_size);
-	service_judge_descriptors(
-		service, limit.rlim_cur, (uint64_t)config->general.max_client_conn, servers);
-	kept += servers < limit.rlim_cur / 4 ? servers : limit.rlim_cur / 4;
-	atomic_store(&service->world.client_descriptors,
-		limit.rlim_cur > kept + 1 ? (unsigned)(limit.rlim_cur - kept) : 1);
 }
 
 static int service_listen_on(struct service *service, const struct address *address)
@@ -661,7 +605,7 @@ static int service_start(struct service *service)
 	service_set_sockets(&service->config->tcp);
 	service_set_admin_password(service);
 	core_init(&service->control, world, world->control);
-	service_share_descriptors(service, service->config);
+	descriptors_share(&service->control, service->config);
 	log_drain(
 		&world->log); /* what it has to say comes before anything can go wrong with them */
 	if (service_block_signals(service) != 0 || service_listen(service) != 0)
@@ -682,7 +626,7 @@ int service_run(const struct config_sources *sources, struct config *config)
 	if (!service)
 		return 1;
 	service->config = config;
-	reload_init(&service->reload, &service->control, sources, config);
+	reload_init(&service->reload, &service->control, sources, config, descriptors_share);
 	pthread_mutex_init(&service->start_lock, NULL);
 	pthread_cond_init(&service->start_changed, NULL);
 	if (service_start(service) != 0)
