@@ -202,6 +202,25 @@ static void command_pause(struct core *core, struct console_statement *statement
 		command_set_pause(core, command_argument(statement), false);
 }
 
+/* RESUME without a name when not everything is paused: ends the pauses of single databases, like those that KILL leaves behind.
+ * Returns false if there is none. */
+static bool command_resume_single(struct core *core, struct console_statement *statement)
+{
+	const struct config *config = core->world->config;
+	bool *were_paused = calloc(config->database_name_count + 1, sizeof *were_paused);
+	bool any = false;
+
+	CHECK(were_paused);
+	for (size_t i = 0; i < config->database_name_count; i++)
+		any |= were_paused[i] = command_set_pause(core, config->database_names[i], false);
+	if (any && !command_order(core, statement, ORDER_APPLY, command_obeyed))
+		for (size_t i = 0; i < config->database_name_count; i++)
+			if (were_paused[i])
+				command_set_pause(core, config->database_names[i], true);
+	free(were_paused);
+	return any;
+}
+
 static void command_resume(struct core *core, struct console_statement *statement)
 {
 	const char *database = command_argument(statement);
@@ -209,6 +228,8 @@ static void command_resume(struct core *core, struct console_statement *statemen
 	if (!command_has_database(core, statement, "resume"))
 		return;
 	if (!command_set_pause(core, database, false)) {
+		if (!database[0] && command_resume_single(core, statement))
+			return;
 		if (console_of(core)->hooks.is_stopping(core))
 			console_failf(core, statement, "pooler is shutting down");
 		else if (database[0])

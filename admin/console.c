@@ -161,7 +161,7 @@ static void console_run(struct core *core, struct console_statement *statement)
 	do {
 		statement->text = statement->rest;
 		statement->rest = words_next(statement->text, &statement->words);
-		if (statement->words.count == 0) {
+		if (statement->words.count == 0 && !statement->words.is_bad) {
 			if (statement->is_empty && statement->command->describes)
 				rows_no_data(&statement->rows);
 			console_finish(core, statement);

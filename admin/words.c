@@ -9,6 +9,46 @@ static bool words_is_blank(char c)
 	return isspace((unsigned char)c) || c == '\0';
 }
 
+/* Behind the comment that begins at `at`, or `at`. One in stars may hold others, as PostgreSQL's. */
+static const char *words_comment(const char *at, struct words *words)
+{
+	unsigned depth = 0;
+
+	if (at[0] == '-' && at[1] == '-')
+		return at + strcspn(at, "\n");
+	if (at[0] != '/' || at[1] != '*')
+		return at;
+	do {
+		if (at[0] == '/' && at[1] == '*') {
+			depth++;
+			at += 2;
+		} else if (at[0] == '*' && at[1] == '/') {
+			depth--;
+			at += 2;
+		} else if (*at) {
+			at++;
+		} else {
+			words->is_bad = true;
+			return at;
+		}
+	} while (depth > 0);
+	return at;
+}
+
+/* Where the next word or semicolon stands. */
+static const char *words_skip(const char *at, struct words *words)
+{
+	const char *before;
+
+	do {
+		before = at;
+		while (*at && (words_is_blank(*at) || (*at == ';' && words->count == 0)))
+			at++;
+		at = words_comment(at, words);
+	} while (at != before);
+	return at;
+}
+
 /* One byte more of the present word. */
 static void words_add(struct words *words, unsigned *len, char c)
 {
@@ -45,7 +85,9 @@ static const char *words_word(const char *at, struct words *words)
 	} else if (*at == '"' || *at == '\'') {
 		at = words_quoted(at, words, &len);
 	} else {
-		for (; !words_is_blank(*at) && *at != ';' && *at != '='; at++)
+		for (; !words_is_blank(*at) && *at != ';' && *at != '=' &&
+			(at[0] != '/' || at[1] != '*');
+			at++)
 			words_add(words, &len, *at);
 	}
 	words->count++;
@@ -56,8 +98,7 @@ const char *words_next(const char *text, struct words *ret_words)
 {
 	memset(ret_words, 0, sizeof *ret_words);
 	for (;;) {
-		while (*text && (words_is_blank(*text) || (*text == ';' && ret_words->count == 0)))
-			text++;
+		text = words_skip(text, ret_words);
 		if (*text == '\0' || *text == ';')
 			return text;
 		text = words_word(text, ret_words);

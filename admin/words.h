@@ -1,7 +1,8 @@
 /* words: the console's language: statements with semicolons between, each a few words.
  *
  * A word is what stands between blanks; in "double quotes" (names) or 'single quotes' (values) it may hold anything, a quote
- * being written twice. `=` outside of quotes is a word of its own. Pure; memory: the caller's.
+ * being written twice. `=` outside of quotes is a word of its own. Comments are blanks; one with dashes begins only where a word
+ * could, for the sake of names. Pure; memory: the caller's.
  */
 #ifndef PGRING_ADMIN_WORDS_H
 #define PGRING_ADMIN_WORDS_H
@@ -15,7 +16,7 @@ enum { WORDS_MAX = 6 };
 struct words {
 	char word[WORDS_MAX][LIMIT_NAME_BYTES]; /* those that there are not are "" */
 	unsigned count; /* also of those behind WORDS_MAX, which are not kept */
-	bool is_bad;    /* a word is too long, or a quote is not closed */
+	bool is_bad;    /* a word is too long, or a quote or comment is not closed */
 };
 
 /* Takes the first statement of `text` apart, empty ones left out; count is 0 if there is none. Returns what follows it. */

@@ -118,6 +118,9 @@ void client_watch_over(struct core *core, struct client *client);
  * session with database and user, unless the database is disabled. Return false after having refused it. */
 bool client_admit_connection(struct core *core, struct client *client);
 bool client_admit(struct core *core, struct client *client);
+/* Its password was right, but it has no such database. */
+void client_refuse_database(
+	struct core *core, struct client *client, const char *user, const char *database);
 /* It counts no longer. */
 void client_admit_end(struct core *core, struct client *client);
 

@@ -1,9 +1,10 @@
-/* The limits on clients: who is counted where, and who is refused. The texts are PgBouncer's. */
+/* The limits on clients: who is counted where, and who is refused. Their texts are PgBouncer's. */
 #include "core/tally.h"
 #include "protocol/sqlstate.h"
 #include "router/client.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* One more client of the process, of its database or of its user. Returns false after having refused it. */
 static bool admit_count(struct core *core, struct client *client, enum client_count what,
@@ -56,4 +57,21 @@ void client_admit_end(struct core *core, struct client *client)
 	if (client->counted & CLIENT_COUNT_USER)
 		tally_give(&client->pool->user_tally->clients);
 	client->counted = 0;
+}
+
+void client_refuse_database(
+	struct core *core, struct client *client, const char *user, const char *database)
+{
+	char text[200];
+	struct fault fault = {"FATAL", SQLSTATE_INSUFFICIENT_PRIVILEGE, text, NULL,
+		"The console is open to the one user that admin.user names."};
+
+	if (strcmp(database, core->router->config->admin.name) == 0) {
+		snprintf(text, sizeof text, "user \"%.63s\" may not use the console \"%.63s\"",
+			user, database);
+		client_fatal(core, client, &fault);
+	} else {
+		snprintf(text, sizeof text, "database \"%.63s\" does not exist", database);
+		client_fatal_text(core, client, SQLSTATE_INVALID_CATALOG_NAME, text);
+	}
 }

@@ -318,7 +318,6 @@ static void login_settle(struct core *core, struct client *client)
 	struct client_login *login = client->login;
 	struct params wanted = {0};
 	uint8_t message[16];
-	char text[128];
 	struct writer writer;
 
 	writer_init(&writer, message, sizeof message);
@@ -330,9 +329,7 @@ static void login_settle(struct core *core, struct client *client)
 		return;
 	}
 	if (!client->pool || client->pool->is_removed) {
-		snprintf(text, sizeof text, "database \"%.63s\" does not exist",
-			login->startup.database);
-		client_fatal_text(core, client, SQLSTATE_INVALID_CATALOG_NAME, text);
+		client_refuse_database(core, client, login->startup.user, login->startup.database);
 		return;
 	}
 	if (client->pool->config->refused) {

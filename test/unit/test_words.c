@@ -40,6 +40,11 @@ static void words_are_found(void **state)
 	WORDS("SET key = 'it''s; so'", "SET", "key", "=", "it's; so");
 	WORDS("kill '' x", "kill", "", "x");
 	WORDS("; ; show a;show b", "show", "a");
+	assert_words("-- a\n;/* b; */", 0, NULL);
+	WORDS("-- a\n-- b\n show -- c", "show");
+	WORDS("/* a /* b */ c */show/**/x/* ; */ y", "show", "x", "y");
+	WORDS("pause a--b a-b \"/*c*/\" '--d'", "pause", "a--b", "a-b", "/*c*/", "--d");
+	WORDS("a / * - -", "a", "/", "*", "-", "-");
 }
 
 static void statements_follow_each_other(void **state)

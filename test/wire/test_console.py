@@ -610,7 +610,7 @@ def test_what_drivers_ask(shop):
         assert len(rows) == 1 and list(rows[0]) == [name.lower()]
     for command in ("SET client_encoding = 'UTF8'", "SET extra_float_digits TO 3", "SET datestyle='ISO'", "SET application_name = 'a; b'"):
         assert console.says(command) == "SET"
-    assert console.ask("SELECT version")[0]["version"].startswith("pgring"), "SELECT is SHOW, as with PgBouncer"
+    assert "pgring" in console.ask("SELECT version")[0]["version"], "SELECT is SHOW, as with PgBouncer"
     assert "bad arguments" in console.refused("SHOW \"VERSION")["M"]
 
 
