@@ -115,6 +115,17 @@ static int session_note_listen(const struct client *client, unsigned traces)
 	return 0;
 }
 
+/* An answer on its way may leave it in doubt what the client listens to. Nothing follows before that is settled: it might have
+ * to be refused. */
+static bool session_must_settle(const struct lease *lease)
+{
+	const struct subscriber *subscriber = lease->subscriber;
+
+	return unlikely(subscriber) && subscriber->is_silenced &&
+		!subscriber_is_restored(subscriber) && subscriber->is_moving &&
+		pending_readies(&lease->server->pending) > 0;
+}
+
 static void session_note_traces(
 	struct client *client, unsigned traces, const uint8_t *text, size_t len)
 {
@@ -312,6 +323,8 @@ int session_note(struct core *core, struct client *client, uint8_t type, const u
 	const uint8_t *text;
 	int noted = 0;
 
+	if (session_must_settle(lease))
+		return SESSION_WAITS;
 	if (unlikely(lease->needs_sequences))
 		traces_suspect(&lease->server->traces, TRACE_SEQUENCES);
 	switch (type) {

@@ -52,7 +52,7 @@ struct kept_statement {
 	unsigned named;
 	struct sim_statement statement;
 };
-enum { CLIENT_KEPT = 16 };
+enum { CLIENT_KEPT = 16, CLIENT_SAVEPOINTS = 512 };
 
 struct sim_client {
 	unsigned id;
@@ -72,16 +72,21 @@ struct sim_client {
 	bool copy_fails, copy_syncs;
 	struct kept_statement kept[CLIENT_KEPT];
 	unsigned kept_count;
-	bool follows;      /* its named statements follow it */
-	bool listens;      /* it may LISTEN */
-	unsigned chatter;  /* percent of its statements that are about channels */
-	bool unit_ends;    /* the unit has ended a transaction already */
-	bool has_notified; /* the transaction has notified */
+	bool follows;                     /* its named statements follow it */
+	bool listens;                     /* it may LISTEN */
+	unsigned chatter;                 /* percent of its statements that are about channels */
+	bool unit_ends;                   /* the unit has ended a transaction already */
+	bool unit_notifies, has_notified; /* the unit does; perhaps the transaction has */
+	bool may_have_begun;              /* a transaction, which may not be over */
 	unsigned named_count,
 		name_set; /* named statements made; last application_name set by a statement */
 
-	char status, predicted; /* of the transaction: as told, as it will be */
-	bool is_lost;           /* in this unit its server was lost */
+	enum sim_verb last;                    /* that the script has chosen */
+	char status, predicted;                /* of the transaction: as told, as it will be */
+	uint8_t savepoints[CLIENT_SAVEPOINTS]; /* names of those of the transaction, as told */
+	unsigned savepoint_count;
+	uint8_t savepoints_sent; /* bits: names that the script has used in this transaction */
+	bool is_lost;            /* in this unit its server was lost */
 	bool is_bereft; /* ... or what it had begun is gone with it, and it may not have been told, as its batch had failed */
 	unsigned next_seq, last_executed, last_synced;
 	unsigned batch_seq; /* of the unit's last Execute that was answered; 0 if it failed */

@@ -50,9 +50,8 @@ static void hidden_do(struct sim_session *session, const char *text)
 {
 	char *block = sim_hidden_block(session, text);
 
-	sim_notify_block(session, block);
+	sim_reached(sim_notify_block(session, block) ? REACH_LISTEN_REDONE : REACH_LISTEN_AGAIN);
 	free(block);
-	sim_reached(REACH_LISTEN_AGAIN);
 }
 
 /* A variable gets a value by a query of the pooler's; NULL resets it. */

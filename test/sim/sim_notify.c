@@ -162,10 +162,24 @@ static bool notify_must_hear(unsigned client, const struct notify_server *server
 
 /* ---- statements ---- */
 
+/* The server must have all that the client listens to, or it does not do with it what the client wants. */
+static void notify_judge_all(const struct sim_session *session, unsigned client)
+{
+	const struct sim_listening *listening = &session->listening;
+	unsigned listens = listening->next & ~(unsigned)NOTIFY_MARKER,
+		 all = (notify_listens(client) | listening->on) & ~listening->off;
+
+	SIM_CHECK(listens == all,
+		"C%u listens to %x, but as it listens or unlistens session %u listens to %x",
+		client, all, session->pid, listens);
+}
+
 void sim_notify_listen(struct sim_session *session, unsigned client, unsigned channels)
 {
 	struct sim_listening *listening = &session->listening;
 
+	if (client != 0)
+		notify_judge_all(session, client);
 	listening->next |= channels;
 	if (client == 0)
 		return;
@@ -178,6 +192,8 @@ void sim_notify_unlisten(struct sim_session *session, unsigned client, unsigned 
 {
 	struct sim_listening *listening = &session->listening;
 
+	if (client != 0)
+		notify_judge_all(session, client);
 	listening->next &= ~channels;
 	if (client == 0) {
 		if ((listening->next & ~(unsigned)NOTIFY_MARKER) == 0)
@@ -310,7 +326,7 @@ void sim_notify_own(struct sim_session *session, const char *text)
 	SIM_CHECK(at, "session %u: a garbled query of the pooler's: %.80s", session->pid, text);
 }
 
-void sim_notify_block(struct sim_session *session, const char *text)
+bool sim_notify_block(struct sim_session *session, const char *text)
 {
 	const char *at = text, *end = strstr(text, ";END IF;END");
 	size_t len;
@@ -332,6 +348,7 @@ void sim_notify_block(struct sim_session *session, const char *text)
 	}
 	SIM_CHECK(at, "session %u: a garbled block of the pooler's: %.80s", session->pid, text);
 	own_done(session, "DO", false);
+	return !is_done;
 }
 
 void sim_notify_judge(struct sim_session *session, unsigned client)
@@ -412,7 +429,7 @@ void sim_notify_commit(struct sim_session *session)
 			notify_set(listening->client, i, listening->on & 1U << i, server->count);
 	listening->now = listening->next;
 	memcpy(listening->restored, listening->restored_next, sizeof listening->restored);
-	listening->on = listening->off = 0;
+	listening->on = listening->off = listening->savepoint_count = 0;
 	listening->is_restored |= listening->is_restored_next;
 	listening->is_restored_next = false;
 	if (listening->is_herald && server->lost & listening->now) {
@@ -433,11 +450,67 @@ void sim_notify_rollback(struct sim_session *session)
 
 	listening->next = listening->now;
 	memcpy(listening->restored_next, listening->restored, sizeof listening->restored);
-	listening->on = listening->off = 0;
+	listening->on = listening->off = listening->savepoint_count = 0;
 	listening->is_restored_next = false;
 	if (listening->now == 0)
 		listening->client = 0;
 	sim_bytes_free(&listening->posts);
+}
+
+void sim_notify_savepoint(struct sim_session *session, unsigned name)
+{
+	struct sim_listening *listening = &session->listening;
+	struct sim_savepoint *savepoint;
+
+	if (listening->savepoint_count == listening->savepoint_size) {
+		listening->savepoint_size = 2 * listening->savepoint_size + 4;
+		listening->savepoints = realloc(listening->savepoints,
+			listening->savepoint_size * sizeof *listening->savepoints);
+		CHECK(listening->savepoints);
+	}
+	savepoint = &listening->savepoints[listening->savepoint_count++];
+	*savepoint = (struct sim_savepoint){.name = name,
+		.next = listening->next,
+		.on = listening->on,
+		.off = listening->off,
+		.posts_len = listening->posts.len};
+	memcpy(savepoint->restored_next, listening->restored_next, sizeof savepoint->restored_next);
+}
+
+static struct sim_savepoint *notify_find_savepoint(
+	const struct sim_listening *listening, unsigned name)
+{
+	for (unsigned i = listening->savepoint_count; i-- > 0;)
+		if (listening->savepoints[i].name == name)
+			return &listening->savepoints[i];
+	return NULL;
+}
+
+bool sim_notify_rollback_to(struct sim_session *session, unsigned name)
+{
+	struct sim_listening *listening = &session->listening;
+	const struct sim_savepoint *savepoint = notify_find_savepoint(listening, name);
+
+	if (!savepoint)
+		return false;
+	listening->next = savepoint->next;
+	listening->on = savepoint->on;
+	listening->off = savepoint->off;
+	memcpy(listening->restored_next, savepoint->restored_next, sizeof listening->restored_next);
+	listening->is_restored_next = false;
+	listening->posts.len = savepoint->posts_len;
+	listening->savepoint_count = (unsigned)(savepoint - listening->savepoints) + 1;
+	return true;
+}
+
+bool sim_notify_release(struct sim_session *session, unsigned name)
+{
+	struct sim_listening *listening = &session->listening;
+	const struct sim_savepoint *savepoint = notify_find_savepoint(listening, name);
+
+	if (savepoint)
+		listening->savepoint_count = (unsigned)(savepoint - listening->savepoints);
+	return savepoint != NULL;
 }
 
 void sim_notify_reset(struct sim_session *session)
@@ -542,6 +615,9 @@ void sim_notify_ended(struct sim_session *session, bool by_itself)
 		sim_notify_lost(session);
 	sim_bytes_free(&session->listening.posts);
 	sim_bytes_free(&session->listening.heard);
+	free(session->listening.savepoints);
+	session->listening.savepoints = NULL;
+	session->listening.savepoint_count = session->listening.savepoint_size = 0;
 }
 
 /* ---- clients ---- */

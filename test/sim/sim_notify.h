@@ -16,6 +16,13 @@ struct sim_session;
 
 enum { SIM_CHANNELS = 3 };
 
+/* What it takes a transaction back to. */
+struct sim_savepoint {
+	unsigned name, next, on, off;
+	char restored_next[48];
+	size_t posts_len;
+};
+
 /* Of a session. Channels are bits; the one above them is the marker's. */
 struct sim_listening {
 	unsigned now, next; /* as committed; as the transaction has it */
@@ -25,6 +32,8 @@ struct sim_listening {
 	unsigned on, off;          /* what its statements in this transaction change */
 	bool is_restored, is_restored_next; /* by the pooler, for a client that is still to come */
 	bool is_herald;                     /* the pool's listening connection */
+	struct sim_savepoint *savepoints;   /* of the transaction, the innermost last */
+	unsigned savepoint_count, savepoint_size;
 	struct sim_bytes
 		posts; /* of the transaction: whole messages, and before each who posts it */
 	struct sim_bytes heard; /* whole messages that wait until the session is idle */
@@ -42,12 +51,16 @@ void sim_notify_post(struct sim_session *session, unsigned client, unsigned seq,
 /* Statements of the pooler's own: whether the text is of this kind; and runs them, each answered. */
 bool sim_notify_is_own(const char *text);
 void sim_notify_own(struct sim_session *session, const char *text);
-/* BEGIN IF that has not been done THEN ...;END IF;END: as one statement. */
-void sim_notify_block(struct sim_session *session, const char *text);
+/* BEGIN IF that has not been done THEN ...;END IF;END: as one statement. Returns whether it did it. */
+bool sim_notify_block(struct sim_session *session, const char *text);
 /* The client is about to run something there: what is listened to must be its own. */
 void sim_notify_judge(struct sim_session *session, unsigned client);
 void sim_notify_commit(struct sim_session *session);
 void sim_notify_rollback(struct sim_session *session);
+/* Within the transaction. The others tell whether there is a savepoint of that name. */
+void sim_notify_savepoint(struct sim_session *session, unsigned name);
+bool sim_notify_rollback_to(struct sim_session *session, unsigned name);
+bool sim_notify_release(struct sim_session *session, unsigned name);
 /* Everything is unlistened, and forgotten. */
 void sim_notify_reset(struct sim_session *session);
 /* Whether it has something to tell, if it is idle; and tells it. */

@@ -89,31 +89,57 @@ static unsigned script_row_bytes(void)
 	return (unsigned)sim_between(SIM_ROW_LEAST, sim_percent(70) ? 3000 : 30000);
 }
 
-static enum sim_verb script_verb(const struct sim_client *client)
+/* Listening and savepoints by turns; else SIM_VERB_COUNT. */
+static enum sim_verb script_nested(const struct sim_client *client)
+{
+	bool is_set = client->last == SIM_SAVEPOINT || client->last == SIM_ROLLBACK_TO;
+
+	if (!client->listens || client->predicted == 'I' || !sim_percent(60))
+		return SIM_VERB_COUNT;
+	if (client->predicted == 'E')
+		return client->savepoints_sent ? SIM_ROLLBACK_TO : SIM_ROLLBACK;
+	if (is_set)
+		return sim_percent(60) ? SIM_LISTEN : SIM_UNLISTEN;
+	if (sim_sql_listens(client->last))
+		return client->savepoints_sent ? SIM_ROLLBACK_TO : SIM_SAVEPOINT;
+	return client->last == SIM_BEGIN ? SIM_SAVEPOINT : SIM_VERB_COUNT;
+}
+
+static enum sim_verb script_any_verb(const struct sim_client *client)
 {
 	static const enum sim_verb idle[] = {SIM_ROWS, SIM_ROWS, SIM_ROWS, SIM_ROWS, SIM_BEGIN,
 		SIM_BEGIN, SIM_BEGIN, SIM_SHOW, SIM_SET, SIM_SET_NAME, SIM_FAIL, SIM_NOTICE,
 		SIM_SLEEP, SIM_COPY_OUT, SIM_COMMIT};
 	static const enum sim_verb inside[] = {SIM_ROWS, SIM_ROWS, SIM_ROWS, SIM_COMMIT, SIM_COMMIT,
-		SIM_COMMIT, SIM_ROLLBACK, SIM_SHOW, SIM_SET, SIM_FAIL, SIM_NOTICE, SIM_SLEEP,
-		SIM_COPY_OUT};
+		SIM_COMMIT, SIM_SAVEPOINT, SIM_SAVEPOINT, SIM_ROLLBACK_TO, SIM_RELEASE,
+		SIM_ROLLBACK, SIM_SHOW, SIM_SET, SIM_FAIL, SIM_NOTICE, SIM_SLEEP, SIM_COPY_OUT};
 	static const enum sim_verb about_channels[] = {SIM_LISTEN, SIM_LISTEN, SIM_LISTEN,
 		SIM_UNLISTEN, SIM_UNLISTEN_ALL, SIM_NOTIFY, SIM_NOTIFY, SIM_NOTIFY};
-	enum sim_verb verb;
+	enum sim_verb verb = script_nested(client);
 
+	if (verb != SIM_VERB_COUNT)
+		return verb;
 	if (sim_percent(client->chatter))
-		verb = client->listens ? about_channels[sim_below(array_len(about_channels))]
+		return client->listens ? about_channels[sim_below(array_len(about_channels))]
 				       : SIM_NOTIFY;
-	else if (client->predicted != 'I')
-		verb = inside[sim_below(array_len(inside))];
-	else
-		verb = idle[sim_below(array_len(idle))];
+	if (client->predicted != 'I')
+		return inside[sim_below(array_len(inside))];
+	return idle[sim_below(array_len(idle))];
+}
+
+static enum sim_verb script_verb(const struct sim_client *client)
+{
+	enum sim_verb verb = script_any_verb(client);
+
 	if (verb == SIM_BEGIN && client->pool->mode == POOL_STATEMENT)
 		return SIM_ROWS;
+	if ((verb == SIM_ROLLBACK_TO || verb == SIM_RELEASE) && client->savepoints_sent == 0)
+		return SIM_SAVEPOINT;
 	/* docs/limits.md: what a roll-back in the same string or batch takes back, and what the transaction has notified before */
 	return sim_sql_listens(verb) &&
 			(client->unit_ends ||
-				(client->has_notified && client->pool->mode != POOL_SESSION))
+				((client->has_notified || client->unit_notifies) &&
+					client->pool->mode != POOL_SESSION))
 		? SIM_NOTIFY
 		: verb;
 }
@@ -122,14 +148,31 @@ static void script_predict(struct sim_client *client, enum sim_verb verb)
 {
 	bool ends = verb == SIM_COMMIT || verb == SIM_ROLLBACK;
 
-	client->unit_ends |= ends;
-	client->has_notified = !ends && (client->has_notified || verb == SIM_NOTIFY);
+	client->unit_ends |= ends || verb == SIM_ROLLBACK_TO;
+	client->last = verb;
+	client->unit_notifies |= verb == SIM_NOTIFY;
+	client->may_have_begun |= verb == SIM_BEGIN;
+	client->has_notified |= client->may_have_begun && client->unit_notifies;
 	if (verb == SIM_BEGIN && client->predicted == 'I')
 		client->predicted = 'T';
 	else if (ends)
 		client->predicted = 'I';
+	else if (verb == SIM_RELEASE)
+		client->savepoints_sent = 0;
+	else if (verb == SIM_ROLLBACK_TO && client->predicted == 'E')
+		client->predicted = 'T';
 	else if (verb == SIM_FAIL && client->predicted == 'T')
 		client->predicted = 'E';
+}
+
+/* One that may be there; rarely, one that is not. */
+static unsigned script_savepoint(const struct sim_client *client)
+{
+	unsigned name = (unsigned)sim_below(3);
+
+	while (!(client->savepoints_sent & 1U << name) && sim_percent(98))
+		name = (name + 1) % 3;
+	return name;
 }
 
 static struct sim_statement script_statement(struct sim_client *client, enum sim_verb verb)
@@ -156,6 +199,14 @@ static struct sim_statement script_statement(struct sim_client *client, enum sim
 	case SIM_UNLISTEN:
 	case SIM_NOTIFY:
 		statement.a = (unsigned)sim_below(SIM_CHANNELS);
+		break;
+	case SIM_SAVEPOINT:
+		statement.a = (unsigned)sim_below(3);
+		client->savepoints_sent |= (uint8_t)(1U << statement.a);
+		break;
+	case SIM_ROLLBACK_TO:
+	case SIM_RELEASE:
+		statement.a = script_savepoint(client);
 		break;
 	case SIM_SET_NAME:
 		statement.a = client->id;
@@ -486,10 +537,14 @@ void sim_script_unit(struct sim_client *client)
 {
 	unsigned dice = (unsigned)sim_below(100);
 
-	client->unit_ends = false;
-	if (client->units_open == 0)
+	client->unit_ends = client->unit_notifies = false;
+	if (client->units_open == 0) {
 		client->predicted = client->status;
-	client->has_notified &= client->predicted != 'I';
+		client->may_have_begun = client->status != 'I';
+		client->has_notified &= client->may_have_begun;
+	}
+	if (client->predicted == 'I')
+		client->savepoints_sent = 0;
 	if (dice < 45)
 		script_query(client);
 	else if (dice < 88 && client->kept_count > 0 && sim_percent(40))

@@ -164,8 +164,9 @@ void sim_session_fail(struct sim_session *session, const char *sqlstate, const c
 	session->is_sleeping = session->is_producing = session->is_copying_in = false;
 	session->portal = NULL;
 	if (session->status == 'T')
-		session->status = 'E';
-	sim_notify_rollback(session);
+		session->status = 'E'; /* it may yet be rolled back to a savepoint */
+	else if (session->status == 'I')
+		sim_notify_rollback(session);
 	if (session->in_query)
 		sim_session_end_query(session);
 	else
@@ -242,6 +243,29 @@ static void session_transaction(struct sim_session *session, const struct sim_st
 	sim_session_complete(session, tag, -1);
 }
 
+static void session_savepoint(struct sim_session *session, const struct sim_statement *statement)
+{
+	bool is_there = true;
+
+	if (session->status == 'I') {
+		session_fail_tagged(session, statement, "25P01", "not in a transaction block");
+		return;
+	}
+	if (statement->verb == SIM_SAVEPOINT)
+		sim_notify_savepoint(session, statement->a);
+	else if (statement->verb == SIM_RELEASE)
+		is_there = sim_notify_release(session, statement->a);
+	else
+		is_there = sim_notify_rollback_to(session, statement->a);
+	if (!is_there) {
+		session_fail_tagged(session, statement, "3B001", "no such savepoint");
+		return;
+	}
+	session->status = 'T';
+	sim_session_complete(session, sim_sql_tag(statement->verb), -1);
+	session_done(session);
+}
+
 /* Begins to answer session->now. */
 static void session_execute(struct sim_session *session)
 {
@@ -253,7 +277,7 @@ static void session_execute(struct sim_session *session)
 		now->client, now->seq, session->portal && session->portal->next_row > 0);
 	sim_trace("session %u: runs C%u.%u %s%s", session->pid, now->client, now->seq,
 		sim_sql_tag(now->verb), session->is_extended ? " (extended)" : "");
-	if (session->status == 'E' && now->verb != SIM_COMMIT && now->verb != SIM_ROLLBACK) {
+	if (session->status == 'E' && !sim_sql_exits(now->verb)) {
 		session_fail_tagged(session, now, "25P02", "current transaction is aborted");
 		return;
 	}
@@ -288,6 +312,11 @@ static void session_execute(struct sim_session *session)
 	case SIM_ROLLBACK:
 		session_transaction(session, now);
 		session_done(session);
+		return;
+	case SIM_SAVEPOINT:
+	case SIM_ROLLBACK_TO:
+	case SIM_RELEASE:
+		session_savepoint(session, now);
 		return;
 	case SIM_COPY_IN:
 		session->is_copying_in = true;
@@ -526,8 +555,7 @@ static void session_parse(struct sim_session *session, struct reader *reader)
 		"session %u: a garbled Parse: %.80s", session->pid, text);
 	session_judge(session, statement.client, statement.seq);
 	session->batch_owner = statement.client;
-	if (session->status == 'E' && statement.verb != SIM_COMMIT &&
-		statement.verb != SIM_ROLLBACK) {
+	if (session->status == 'E' && !sim_sql_exits(statement.verb)) {
 		if (session_name_is_shared(name)) /* the tag may be of another request */
 			sim_session_fail(session, "25P02", "current transaction is aborted");
 		else
@@ -586,8 +614,7 @@ static void session_bind(struct sim_session *session, struct reader *reader)
 	SIM_CHECK(prepared->statement.client == client,
 		"C%u.%u binds the statement of C%u, session %u", client, seq,
 		prepared->statement.client, session->pid);
-	if (session->status == 'E' && prepared->statement.verb != SIM_COMMIT &&
-		prepared->statement.verb != SIM_ROLLBACK) {
+	if (session->status == 'E' && !sim_sql_exits(prepared->statement.verb)) {
 		session_fail_tagged(session, &(struct sim_statement){.client = client, .seq = seq},
 			"25P02", "current transaction is aborted");
 		return;

@@ -20,6 +20,9 @@ static const struct {
 	[SIM_NOTICE] = {"NOTICE", "NOTICE", false},
 	[SIM_BEGIN] = {"BEGIN", "BEGIN", false},
 	[SIM_COMMIT] = {"COMMIT", "COMMIT", false},
+	[SIM_SAVEPOINT] = {"SAVEPOINT", "SAVEPOINT", false},
+	[SIM_ROLLBACK_TO] = {"ROLLBACK TO", "ROLLBACK", false},
+	[SIM_RELEASE] = {"RELEASE", "RELEASE", false},
 	[SIM_ROLLBACK] = {"ROLLBACK", "ROLLBACK", false},
 	[SIM_COPY_IN] = {"COPY in", "COPY", false},
 	[SIM_COPY_OUT] = {"COPY out", "COPY", false},
@@ -114,6 +117,11 @@ bool sim_sql_has_rows(enum sim_verb verb)
 bool sim_sql_listens(enum sim_verb verb)
 {
 	return verb == SIM_LISTEN || verb == SIM_UNLISTEN || verb == SIM_UNLISTEN_ALL;
+}
+
+bool sim_sql_exits(enum sim_verb verb)
+{
+	return verb == SIM_COMMIT || verb == SIM_ROLLBACK || verb == SIM_ROLLBACK_TO;
 }
 
 const char *sim_sql_tag(enum sim_verb verb)

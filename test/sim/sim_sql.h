@@ -19,6 +19,9 @@ enum sim_verb {
 	SIM_NOTICE,
 	SIM_BEGIN,
 	SIM_COMMIT,
+	SIM_SAVEPOINT,   /* a: its name */
+	SIM_ROLLBACK_TO, /* likewise */
+	SIM_RELEASE,     /* likewise */
 	SIM_ROLLBACK,
 	SIM_COPY_IN,
 	SIM_COPY_OUT, /* a: rows, b: bytes of each */
@@ -43,6 +46,7 @@ void sim_sql_format(struct sim_bytes *target, const struct sim_statement *statem
 bool sim_sql_parse(const char *text, size_t len, struct sim_statement *ret, size_t *ret_used);
 bool sim_sql_has_rows(enum sim_verb verb);
 bool sim_sql_listens(enum sim_verb verb); /* or unlistens */
+bool sim_sql_exits(enum sim_verb verb);   /* it is done in a failed transaction, too */
 /* The words of CommandComplete without a number. */
 const char *sim_sql_tag(enum sim_verb verb);
 

@@ -140,18 +140,70 @@ static void verdict_own_error(
 			client->id, id, seq, client->id, step->statement.seq);
 }
 
+/* ---- savepoints ---- */
+
+static bool verdict_is_about_savepoint(enum sim_verb verb)
+{
+	return verb == SIM_SAVEPOINT || verb == SIM_ROLLBACK_TO || verb == SIM_RELEASE;
+}
+
+/* How many there are up to the last of that name; 0: none has it. */
+static unsigned verdict_savepoint(const struct sim_client *client, unsigned name)
+{
+	unsigned count = client->savepoint_count;
+
+	while (count > 0 && client->savepoints[count - 1] != name)
+		count--;
+	return count;
+}
+
+static void verdict_savepoint_done(struct sim_client *client, const struct sim_statement *statement)
+{
+	unsigned count = verdict_savepoint(client, statement->a);
+
+	if (statement->verb == SIM_SAVEPOINT) {
+		VERDICT(client, client->status == 'T', "a savepoint in no transaction");
+		CHECK(client->savepoint_count < CLIENT_SAVEPOINTS);
+		client->savepoints[client->savepoint_count++] = (uint8_t)statement->a;
+		return;
+	}
+	VERDICT(client, count > 0, "there is no such savepoint");
+	if (statement->verb == SIM_RELEASE) {
+		VERDICT(client, client->status == 'T', "a savepoint in no transaction");
+		client->savepoint_count = count - 1;
+		sim_reached(REACH_SAVEPOINT_KEPT);
+		return;
+	}
+	sim_reached(client->status == 'E' ? REACH_SAVEPOINT_SAVED : REACH_SAVEPOINT_UNDONE);
+	client->savepoint_count = count;
+	client->status = 'T';
+}
+
+/* ---- errors ---- */
+
 static void verdict_error_kind(
 	struct sim_client *client, const struct step *step, const struct fault_fields *fields)
 {
 	const char *state = fields->sqlstate;
+	enum sim_verb verb = step->statement.verb;
 
 	if (strcmp(state, "P0001") == 0) {
-		VERDICT(client, step->statement.verb == SIM_FAIL, "an error nobody asked for");
+		VERDICT(client, verb == SIM_FAIL, "an error nobody asked for");
 	} else if (strcmp(state, "25P02") == 0) {
 		VERDICT(client, client->status == 'E', "not in a failed transaction");
 		sim_reached(REACH_FAILED_TRANSACTION);
+	} else if (strcmp(state, "25P01") == 0) {
+		VERDICT(client, verdict_is_about_savepoint(verb) && client->status == 'I',
+			"in no transaction");
+	} else if (strcmp(state, "3B001") == 0) {
+		VERDICT(client,
+			verdict_is_about_savepoint(verb) && verb != SIM_SAVEPOINT &&
+				client->status != 'I' &&
+				verdict_savepoint(client, step->statement.a) == 0,
+			"a savepoint is missing");
+		sim_reached(REACH_SAVEPOINT_REFUSED);
 	} else if (strcmp(state, "57014") == 0) {
-		VERDICT(client, client->cancels > 0 || step->statement.verb == SIM_COPY_IN,
+		VERDICT(client, client->cancels > 0 || verb == SIM_COPY_IN,
 			"cancelled, but it did not ask");
 		if (strstr(fields->message, "COPY"))
 			sim_reached(REACH_COPY_FAILED);
@@ -160,7 +212,7 @@ static void verdict_error_kind(
 							      : REACH_CANCEL_WAITING);
 	} else if (strncmp(fields->message, "LISTEN and UNLISTEN while", 25) == 0) {
 		/* docs/limits.md; it cannot tell whether the pooler has asked in vain */
-		VERDICT(client, sim_sql_listens(step->statement.verb), "refused as if it listened");
+		VERDICT(client, sim_sql_listens(verb), "refused as if it listened");
 	} else if (strcmp(state, "26000") == 0 || strcmp(state, "0A000") == 0) {
 		VERDICT(client, step->is_refused, "refused without a reason");
 		sim_reached(state[0] == '2' ? REACH_UNKNOWN_REFUSED : REACH_NAMED_REFUSED);
@@ -276,14 +328,19 @@ static void verdict_description(struct sim_client *client, struct step *step)
 	step->has_begun = true;
 }
 
-static void verdict_status(struct sim_client *client, enum sim_verb verb)
+static void verdict_status(struct sim_client *client, const struct sim_statement *statement)
 {
+	enum sim_verb verb = statement->verb;
+
 	if (verb == SIM_BEGIN) {
 		client->status = 'T';
 	} else if (verb == SIM_COMMIT || verb == SIM_ROLLBACK) {
 		if (client->status == 'T')
 			sim_reached(REACH_TRANSACTION);
 		client->status = 'I';
+		client->savepoint_count = 0;
+	} else if (verdict_is_about_savepoint(verb)) {
+		verdict_savepoint_done(client, statement);
 	}
 }
 
@@ -312,7 +369,7 @@ static void verdict_complete(
 	if (strcmp(text, (const char *)body) != 0)
 		sim_fail("C%u.%u: tag \"%s\" instead of \"%s\"", client->id, step->statement.seq,
 			(const char *)body, text);
-	verdict_status(client, verb);
+	verdict_status(client, &step->statement);
 	if (verb == SIM_COPY_IN)
 		sim_reached(step->is_eager ? REACH_COPY_IN_EAGER : REACH_COPY_IN);
 	else if (verb == SIM_COPY_OUT)
@@ -369,6 +426,8 @@ static void verdict_ready(
 			client->id, client->id, client->batch_seq);
 	client->batch_seq = 0;
 	client->status = (char)body[0];
+	if (client->status == 'I')
+		client->savepoint_count = 0;
 	client->is_lost = client->is_bereft = false;
 	client->units_open--;
 	client->answer_bytes = 0;
