@@ -9,6 +9,7 @@
 #include "admin/console.h"
 #include "admin/descriptors.h"
 #include "admin/reload.h"
+#include "admin/supervisor.h"
 #include "core/clock.h"
 #include "core/core.h"
 #include "core/errors.h"
@@ -225,6 +226,8 @@ static void service_drain(struct core *core, enum drain_mode mode)
 
 	if (service->is_draining && mode < service->drain)
 		return;
+	if (!service->is_draining)
+		supervisor_stopping();
 	service->is_draining = true;
 	service->drain = mode;
 	for (unsigned i = 0; i < service->world.worker_count; i++)
@@ -289,6 +292,8 @@ static void service_reloaded(struct core *core, void *owner, const char *why)
 	(void)owner;
 	if (why) /* else the log has it already */
 		log_error(core, "nothing was reloaded: %s", why);
+	if (!service_is_stopping(core))
+		supervisor_ready();
 }
 
 static void service_reload_by_signal(struct service *service)
@@ -298,6 +303,7 @@ static void service_reload_by_signal(struct service *service)
 	if (service->is_draining)
 		return;
 	log_info(&service->control, "reloading the configuration: SIGHUP");
+	supervisor_reloading(service->control.now_ns);
 	if (reload_start(&service->reload, service_reloaded, NULL, why) != 0)
 		service_reloaded(&service->control, NULL, why);
 }
@@ -556,6 +562,7 @@ static void service_say_ready(struct service *service)
 		"pgring " PGRING_VERSION " is ready: port %u, %u cores, %zu pools, %s",
 		config->general.port, service->world.worker_count, config->pool_count,
 		memory_allocator());
+	supervisor_ready();
 }
 
 static void service_stop(struct service *service)
