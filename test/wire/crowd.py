@@ -12,7 +12,7 @@ def all_connected(pooler, count, **options):
     return [pooler.connect(**options) for _ in range(count)]
 
 
-def answers(wires, timeout=20.0):
+def answers(wires, timeout=wireclient.PATIENCE_S):
     """Waits until each has a whole answer (to ReadyForQuery or to the end). Returns [(index, messages, seconds)] in the order of
     arrival; whoever has none in time is missing."""
     began = time.monotonic()
@@ -50,7 +50,7 @@ def answers(wires, timeout=20.0):
     return out
 
 
-def ask_all(wires, sql, timeout=20.0):
+def ask_all(wires, sql, timeout=wireclient.PATIENCE_S):
     """The same query from all at once; every one must be answered without an error. Returns what answers() returns, with rows."""
     for i, wire in enumerate(wires):
         wire.send(query(sql.replace("{i}", str(i))))
@@ -59,7 +59,7 @@ def ask_all(wires, sql, timeout=20.0):
     return [(i, wireclient.Wire.rows(messages), seconds) for i, messages, seconds in got]
 
 
-def work_through(wires, script, rounds, timeout=60.0):
+def work_through(wires, script, rounds, timeout=120.0):
     """Each client runs the statements of script(client, round) one after the other, all clients at the same time, for a number of
     rounds. Every statement must succeed. Returns how many statements were answered."""
     deadline = time.monotonic() + timeout
@@ -93,7 +93,7 @@ def work_through(wires, script, rounds, timeout=60.0):
     return done
 
 
-def rush(pooler, count, user="wire", database="wire", timeout=30.0):
+def rush(pooler, count, user="wire", database="wire", timeout=wireclient.PATIENCE_S):
     """`count` clients that connect at the same moment and log in by trust. Returns [(wire, seconds until it was let in)]; who is not
     let in within the time, or at all, is missing."""
     began = time.monotonic()

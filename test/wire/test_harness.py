@@ -105,7 +105,7 @@ def error_without_position(kind, body):
 
 
 def held(relay, postgres, name):
-    wire = wireclient.connect(("127.0.0.1", relay.port), USER, PASSWORD, DATABASE, timeout=3)
+    wire = wireclient.connect(("127.0.0.1", relay.port), USER, PASSWORD, DATABASE)
     try:
         return test_dialogues.comparable(dialogues.DIALOGUES[name], test_dialogues.hold(dialogues.DIALOGUES[name], wire, postgres), set())
     finally:
@@ -170,7 +170,7 @@ def test_client_tells_silence_from_an_end(postgres):
     with postgres.connect() as wire:
         assert wire.silent(0.05)
         wire.send(query("SELECT 1"))
-        assert not wire.silent(1)
+        assert not wire.silent(wireclient.PATIENCE_S)
         wire.read_ready()
         wire.send(wireclient.TERMINATE)
         assert wire.read_to_end() == []

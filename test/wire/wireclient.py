@@ -17,7 +17,8 @@ SSL_REQUEST = 80877103
 GSSENC_REQUEST = 80877104
 CANCEL_REQUEST = 80877102
 
-DEFAULT_TIMEOUT_S = 20.0
+PATIENCE_S = 40.0  # for whatever must happen: a machine may be slow, and have other things to do
+DEFAULT_TIMEOUT_S = PATIENCE_S
 RECV_BYTES = 1 << 18
 
 # ---- messages of the client ----------------------------------------------------------------------------------------
