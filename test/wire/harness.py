@@ -462,12 +462,18 @@ class Pooler:
         if not self.process.alive():
             raise ChildProcessError("%s ended with %s:\n%s" % (self.name, self.process.popen.returncode, self.log()[-4000:]))
         try:
-            socket.create_connection((self.host, self.port), PATIENCE_S).close()
+            self._probe()
             if "unix_socket_dir" in self.general:  # which it opens last
                 wireclient.Wire(os.path.join(self.general["unix_socket_dir"], ".s.PGSQL.%d" % self.port)).close()
             return True
         except OSError:
             return False
+
+    def _probe(self):
+        """A connection, and its end on both sides: nobody shall count it as a client of his."""
+        with socket.create_connection((self.host, self.port), PATIENCE_S) as sock:
+            sock.shutdown(socket.SHUT_WR)
+            sock.recv(1)
 
     def finish(self):
         """The end of each test: closes its clients, ends the pooler gently and looks for traces of harm."""
@@ -554,6 +560,17 @@ class Pooler:
         with open("/proc/%d/stat" % self.pid) as file:
             fields = file.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+    def cpu_share(self, seconds=1.0):
+        """How much of a CPU it uses from now on, for so long."""
+        began, used = time.monotonic(), sum(self.cpu_ns_of_threads().values())
+        time.sleep(seconds)
+        return (sum(self.cpu_ns_of_threads().values()) - used) / 1e9 / (time.monotonic() - began)
+
+    def must_rest(self, share):
+        """Nobody wants anything of it: who does not spin uses no more of a CPU than that, once it has done what was left to do."""
+        wait_until(lambda: self.cpu_share() < share, what="a second with less than %g of a CPU" % share)
 
 
 def database_row(postgres, name=DATABASE, **more):

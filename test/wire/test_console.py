@@ -195,6 +195,7 @@ def test_pools(shop, workers):
     holders = [one.connect(), one.connect()]
     for holder in holders:
         holder.ask("BEGIN; SELECT 1")
+    began = time.monotonic()
     waiter.send(query("SELECT 1"))
     where = {"database": DATABASE, "user": USER}
     wait_until(lambda: console.row("SHOW POOLS", **where)["cl_waiting"] == "1", 3, "one waiting client", 0.05)
@@ -202,7 +203,7 @@ def test_pools(shop, workers):
     assert (row["cl_active"], row["cl_waiting"], row["sv_active"], row["sv_idle"], row["pool_mode"]) == ("3", "1", "2", "0", "transaction")
     time.sleep(1.1)
     row = console.row("SHOW POOLS", **where)
-    assert 1 <= int(row["maxwait"]) + int(row["maxwait_us"]) / 1e6 <= 5
+    assert 1 <= int(row["maxwait"]) + int(row["maxwait_us"]) / 1e6 <= time.monotonic() - began
     for holder in holders:
         holder.ask("COMMIT")
     waiter.read_ready()
@@ -379,7 +380,7 @@ def test_console_works_when_the_server_is_down(pooler, postgres):
 def test_1000_clients_are_listed(pooler):
     one = pooler(auth_type="trust", workers=4)
     wires = crowd.all_connected(one, 1000)
-    rows = [r for r in Console(one.console(timeout=30)).ask("SHOW CLIENTS") if r["database"] == DATABASE]
+    rows = [r for r in Console(one.console()).ask("SHOW CLIENTS") if r["database"] == DATABASE]
     assert {int(r["port"]) for r in rows} == {wire.sock.getsockname()[1] for wire in wires}
 
 
@@ -388,7 +389,7 @@ def test_psql_and_psycopg(pooler):
     one = pooler()
     environment = dict(os.environ, PGPASSWORD=one.admin["password"], PGSSLMODE="disable")
     done = subprocess.run([harness.postgres_binary("psql"), "-X", "-h", one.host, "-p", str(one.port), "-U", "admin", "-d", one.admin["name"],
-                           "-c", "SHOW POOLS", "-c", "SHOW VERSION"], capture_output=True, text=True, env=environment, timeout=30)
+                           "-c", "SHOW POOLS", "-c", "SHOW VERSION"], capture_output=True, text=True, env=environment, timeout=120)
     assert done.returncode == 0 and "cl_active" in done.stdout, done.stderr
     with psycopg.connect("host=%s port=%d user=admin password='%s' dbname=%s sslmode=disable" % (one.host, one.port, one.admin["password"], one.admin["name"]),
                          autocommit=True) as connection:
@@ -401,35 +402,35 @@ def test_psql_and_psycopg(pooler):
 @pytest.mark.pgring_only
 def test_shutdown(shop):
     """Idle clients are sent away, a running transaction may end, and the process leaves with 0."""
-    one, console = shop(shutdown_timeout=4000)
+    one, console = shop(shutdown_timeout=600000)
     idle, busy = one.connect(), one.connect()
     busy.ask("BEGIN; SELECT 1")
     console.wire.send(query("SHUTDOWN"))
-    time.sleep(0.2)
+    wait_until(lambda: "shutting down" in one.log(), what="the line in the log")
     assert busy.one("SELECT 'still here'") == "still here"
     busy.ask("COMMIT")
     assert one.process.wait(5) == 0
     for wire in (idle, busy):
-        for kind, body in wire.read_to_end(2):
+        for kind, body in wire.read_to_end():
             assert wireclient.error_fields(body)["C"] == "57P01"
 
 
 @pytest.mark.pgring_only
 def test_shutdown_without_clients(shop):
-    one, console = shop()
+    one, console = shop(shutdown_timeout=600000)
     began = time.monotonic()
     console.wire.send(query("SHUTDOWN"))
-    assert one.process.wait(5) == 0
-    assert time.monotonic() - began < 1.5
+    assert one.process.wait() == 0
+    assert time.monotonic() - began < harness.at_most(1.5)
 
 
 @pytest.mark.pgring_only
 def test_new_clients_during_shutdown(shop):
-    one, console = shop(shutdown_timeout=3000)
+    one, console = shop(shutdown_timeout=600000)
     busy = one.connect()
     busy.ask("BEGIN; SELECT 1")
     one.process.signal(signal.SIGTERM)
-    time.sleep(0.2)
+    wait_until(lambda: "shutting down" in one.log(), what="the line in the log")
     began = time.monotonic()
     try:
         one.connect().ask("SELECT 1")
@@ -439,7 +440,7 @@ def test_new_clients_during_shutdown(shop):
         pass
     else:
         raise AssertionError("a new client was served")
-    assert time.monotonic() - began < 1, "a new client is neither served nor refused"
+    assert time.monotonic() - began < harness.at_most(1), "a new client is neither served nor refused"
     busy.ask("COMMIT")
     assert one.process.wait(5) == 0
 
@@ -470,9 +471,12 @@ def test_figures_add_up(shop, workers):
     assert sum(int(r["logins"]) for r in cores) == 13 and all(int(r["loop_turns"]) > 0 for r in cores)
     for wire in wires[:3]:
         wire.ask("COMMIT")
-    time.sleep(0.6)
-    pool = console.row("SHOW POOLS", database=DATABASE, user=USER)
-    assert pool["sv_idle"] == "0" and int(pool["sv_used"]) == int(pool["sv_total"]) > 0, "idle for longer than healthcheck_interval"
+
+    def are_used():
+        pool = console.row("SHOW POOLS", database=DATABASE, user=USER)
+        return pool["sv_idle"] == "0" and int(pool["sv_used"]) == int(pool["sv_total"]) > 0
+
+    wait_until(are_used, what="being idle for longer than healthcheck_interval")
     assert {r["state"] for r in console.ask("SHOW SERVERS")} == {"used"}
 
 
@@ -519,14 +523,20 @@ def test_addresses(shop):
 def test_averages(shop):
     one, console = shop(stats_period=300)
     wire = one.connect()
-    deadline = time.monotonic() + 0.7
-    while time.monotonic() < deadline:
-        wire.ask("SELECT pg_sleep(0.002)")
+
+    def are_right():
+        """A period in which nothing was in the way of the client."""
+        deadline = time.monotonic() + 0.7
+        while time.monotonic() < deadline:
+            wire.ask("SELECT pg_sleep(0.002)")
+        row = console.row("SHOW STATS", database=DATABASE)
+        averages = console.row("SHOW STATS_AVERAGES", database=DATABASE)
+        return (20 < int(row["avg_query_count"]) < 500 and 1900 < int(row["avg_query_time"]) < 60000 and
+                20 < int(averages["query_count"]) < 500)
+
+    wait_until(are_right, what="right averages")
     row = console.row("SHOW STATS", database=DATABASE)
-    averages = console.row("SHOW STATS_AVERAGES", database=DATABASE)
     totals = {r["name"]: int(r["value"]) for r in console.ask("SHOW TOTALS")}
-    assert 20 < int(row["avg_query_count"]) < 500 and 1900 < int(row["avg_query_time"]) < 60000
-    assert 20 < int(averages["query_count"]) < 500
     assert totals["total_query_count"] == int(row["total_query_count"]) and totals["total_client_bytes"] == int(row["total_received"])
 
 

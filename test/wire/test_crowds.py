@@ -45,7 +45,7 @@ def sockets(one, count, data=b""):
 
 def login_seconds(one):
     began = time.monotonic()
-    wireclient.connect(one.address, USER, PASSWORD, DATABASE, timeout=10).close()
+    wireclient.connect(one.address, USER, PASSWORD, DATABASE).close()
     return time.monotonic() - began
 
 
@@ -61,16 +61,17 @@ def test_logins_that_never_finish(pooler, postgres, count):
     began = time.monotonic()
     made = sockets(one, count // 4) + sockets(one, count // 4, STARTUP[:10]) + sockets(one, count // 2, STARTUP)
     slowest = max(login_seconds(one) for _ in range(5))
-    assert connections(one) > idle + count * 0.9 or time.monotonic() - began > 4
+    there = connections(one) - idle
+    assert there > count * 0.9 or time.monotonic() - began > 4, "who logs in has waited for others"
     harness.measured("bytes each", (one.rss_kb() - before) * 1024 // count)
     if not SANITIZED:
         assert (one.rss_kb() - before - 1024) * 1024 / count < 4096  # 1 MB is for what the first of them brings about
-    while connections(one) > idle:
+    while connections(one) > idle + 1:  # who has just left may still be there
         slowest = max(slowest, login_seconds(one))
-        assert time.monotonic() - began < 4 + 3 + 2, "%d are still there" % (connections(one) - idle)
+        assert time.monotonic() - began < harness.at_most(4 + 3 + 2), "%d are still there" % (connections(one) - idle)
         time.sleep(0.05)
     harness.measured("slowest login meanwhile, s; all gone after, s", "%.2f, %.2f" % (slowest, time.monotonic() - began))
-    assert slowest < 1
+    assert slowest < harness.at_most(1)
     for sock in made:
         sock.close()
 
@@ -84,10 +85,10 @@ def test_many_at_once(pooler, postgres, count):
     inside = crowd.rush(one, count)
     assert len(inside) == count
     harness.measured("the last was let in after, s", "%.2f" % max(seconds for _, seconds in inside))
-    assert max(seconds for _, seconds in inside) < 3
+    assert max(seconds for _, seconds in inside) < harness.at_most(3)
     began = time.monotonic()
     crowd.ask_all([wire for wire, _ in inside], "SELECT {i}")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < harness.at_most(3)
     for wire, _ in inside:
         wire.drop()
     if not SANITIZED:
@@ -112,17 +113,17 @@ def test_few_descriptors_and_many_clients(pooler, postgres):
         postgres.end_sessions()
         time.sleep(0.3)  # the crowd may take what has become free
         for _, rows, seconds in crowd.ask_all(inside, "SELECT {i}, pg_sleep(0.02)"):
-            assert seconds < 2
+            assert seconds < harness.at_most(2)
         time.sleep(0.1)
     harness.measured("CPU in 2 s, s", "%.2f" % (one.cpu_seconds() - cpu))
-    assert one.cpu_seconds() - cpu < 0.6, "it spins"
+    one.must_rest(0.3)
     for sock in outside:
         sock.close()
     began = time.monotonic()
-    assert login_seconds(one) < 1
+    assert login_seconds(one) < harness.at_most(1)
     assert wireclient.connect(one.address, USER, None, DATABASE).one("SELECT 1") == "1"
     harness.measured("two newcomers after the crowd, s", "%.2f" % (time.monotonic() - began))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < harness.at_most(2)
     for wire in inside:
         wire.drop()
 
@@ -173,7 +174,7 @@ def test_clients_that_vanish(pooler, postgres, count):
         while not over.is_set():
             turn += 1
             try:
-                rows = wire.ask("SELECT 'stay %d %d'" % (number, turn), 10)
+                rows = wire.ask("SELECT 'stay %d %d'" % (number, turn))
             except wireclient.WireError as error:
                 wrong.append("%d: %s" % (number, error))
                 return
@@ -199,13 +200,13 @@ def test_clients_that_vanish(pooler, postgres, count):
     busy = "SELECT count(*) FROM pg_stat_activity WHERE usename = '%s' AND (state <> 'idle' OR query LIKE '%%gone%%' AND state = 'active')" % USER
     over.set()
     for thread in threads:
-        thread.join(15)
+        thread.join(60)
     assert not wrong, wrong
     wait_until(lambda: postgres.value(busy) == "0", 3, "the end of all that the departed did", 0.05)
     harness.measured("nothing of theirs left after, s", "%.2f" % (time.monotonic() - gone))
     assert postgres.value("SELECT count(*) FROM crowd_sink") == "0"
     wait_until(lambda: connections(one) < 60, 3, "the end of their connections")
-    got = crowd.ask_all([wire for wire, _ in stay], "SELECT {i}, pg_backend_pid(), pg_sleep(0.2)")
+    got = crowd.ask_all([wire for wire, _ in stay], "BEGIN; SELECT {i}, pg_backend_pid()")
     if harness.WORKERS == 1:
         assert len({rows[0][1] for _, rows, _ in got}) == 8, "places of the pool were lost"
 
@@ -215,6 +216,7 @@ def test_requests_of_the_departed_do_not_run(pooler, postgres):
     postgres.sql("CREATE TABLE IF NOT EXISTS crowd_sink (a int); TRUNCATE crowd_sink; GRANT ALL ON crowd_sink TO PUBLIC")
     one = quiet(pooler, auth_type="trust", default_pool_size=1, workers=1)
     holder = crowd.rush(one, 1)[0][0]
+    idle = connections(one)
     waiting = [wire for wire, _ in crowd.rush(one, 50)]
     holder.ask("BEGIN; SELECT 1")
     for wire in waiting:
@@ -222,7 +224,7 @@ def test_requests_of_the_departed_do_not_run(pooler, postgres):
     time.sleep(0.2)
     for wire in waiting:
         wire.drop(reset=True)
-    wait_until(lambda: connections(one) < 40, 3, "the end of their connections")
+    wait_until(lambda: connections(one) <= idle, 3, "the end of their connections")
     holder.ask("COMMIT")
     assert holder.one("SELECT count(*) FROM crowd_sink") == "0"
     time.sleep(0.1)
@@ -248,7 +250,7 @@ def untyped(chance):
 @pytest.mark.parametrize("place", ("before", "after"))
 def test_nonsense(pooler, postgres, place):
     """Malformed packets before and after the login: nothing ends, nothing spins, nobody else sees an error."""
-    one = quiet(pooler, auth_type="trust", default_pool_size=3, client_login_timeout=1000, workers=1)
+    one = quiet(pooler, auth_type="trust", default_pool_size=3, client_login_timeout=5000, workers=1)
     good = crowd.rush(one, 1)[0][0]
     chance = random.Random(place)
     for turn in range(20):
@@ -264,7 +266,5 @@ def test_nonsense(pooler, postgres, place):
         if turn % 2:
             for sock in odd:
                 sock.close()
-    cpu = one.cpu_seconds()
-    time.sleep(1)
-    assert one.cpu_seconds() - cpu < 0.2, "it spins"
+    one.must_rest(0.2)
     assert good.one("SELECT 1") == "1"
