@@ -31,14 +31,14 @@ def wires_of(one, count):
     return wires
 
 
-def send_what_fits(wires, data, seconds):
-    """Each wire sends the data as fast as it is taken, all at the same time. Returns how many bytes each got rid of."""
+def send_what_fits(wires, data, seconds, over=threading.Event()):
+    """Each wire sends the data as fast as it is taken, all at the same time, until it is over. Returns how many bytes each got rid of."""
     left = {wire: memoryview(data) for wire in wires}
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         for wire in wires:
             selector.register(wire.sock, selectors.EVENT_WRITE, wire)
-        while selector.get_map() and time.monotonic() < deadline:
+        while selector.get_map() and time.monotonic() < deadline and not over.is_set():
             for key, _ in selector.select(max(0, min(0.2, deadline - time.monotonic()))):
                 wire = key.data
                 try:
@@ -58,8 +58,18 @@ def served(wire, sql="SELECT 1", answer="1", within=2.0):
     began = time.monotonic()
     assert wire.one(sql) == answer
     took = time.monotonic() - began
-    assert took < within, "%s took %.2f s" % (sql, took)
+    assert took < harness.at_most(within), "%s took %.2f s" % (sql, took)
     return took
+
+
+def serve_meanwhile(wires, good, seconds, least):
+    """Somebody else asks all the time: for so long, and until at least so many of the wires have been ended. Returns the slowest answer."""
+    began, slowest = time.monotonic(), 0
+    while time.monotonic() - began < seconds or sum(not wire.silent(0) for wire in wires) < least:
+        assert time.monotonic() - began < seconds + wireclient.PATIENCE_S, "fewer than %d were ended" % least
+        slowest = max(slowest, served(good))
+        time.sleep(0.02)
+    return slowest
 
 
 def endings(wires):
@@ -90,7 +100,7 @@ def test_slow_senders_hold_no_server(pooler, postgres):
         for wire in slow:
             wire.send(BIG[second:second + 1] if second else BIG[:6])
         began = time.monotonic()
-        got = crowd.ask_all(others, "BEGIN; SELECT pg_backend_pid()", 4)
+        got = crowd.ask_all(others, "BEGIN; SELECT pg_backend_pid()")
         assert len({rows[0][0] for _, rows, _ in got}) == 20, "some of the pool was not to be had"
         crowd.ask_all(others, "COMMIT")
         time.sleep(max(0, began + 1 - time.monotonic()))
@@ -102,10 +112,11 @@ def test_unfinished_requests_hold_no_server(pooler, postgres):
     """The last byte is missing: whoever stops there waits alone, and is answered when it comes."""
     one = trusting(pooler, default_pool_size=5, workers=1)
     stuck, good = wires_of(one, 30), wires_of(one, 5)
-    assert send_what_fits(stuck, BIG[:-1], 10) == [len(BIG) - 1] * 30
+    assert send_what_fits(stuck, BIG[:-1], 60) == [len(BIG) - 1] * 30
     time.sleep(0.2)
-    got = crowd.ask_all(good, "SELECT pg_backend_pid(), pg_sleep(0.2)")
+    got = crowd.ask_all(good, "BEGIN; SELECT pg_backend_pid()")
     assert len({rows[0][0] for _, rows, _ in got}) == 5
+    crowd.ask_all(good, "COMMIT")
     for wire in stuck:
         wire.send(BIG[-1:])
     for _, messages, _ in crowd.answers(stuck):
@@ -117,18 +128,16 @@ def test_unfinished_requests_are_bounded(pooler, postgres):
     stays; who has taken longest ends with 53200."""
     one = trusting(pooler, default_pool_size=5, workers=1)
     stuck, small, large = wires_of(one, 400), wires_of(one, 1)[0], wires_of(one, 1)[0]
-    slowest = 0
-    began = time.monotonic()
-    threading.Thread(target=send_what_fits, args=(stuck, BIG[:-1], 5), daemon=True).start()
-    while time.monotonic() - began < 6:
-        slowest = max(slowest, served(small))
-        time.sleep(0.02)
+    over = threading.Event()
+    sender = threading.Thread(target=send_what_fits, args=(stuck, BIG[:-1], 60, over), daemon=True)
+    sender.start()
+    slowest = serve_meanwhile(stuck, small, 6, 51)
     harness.measured("slowest answer of others, s", "%.3f" % slowest)
+    over.set()
+    sender.join(60)
     found = endings(stuck)
     assert set(found) <= {None, "53200"}, set(found)
-    assert found.count("53200") > 50, "only %d were ended" % found.count("53200")
-    large.timeout = 15  # behind those that are still to be ended
-    large.send(BIG)
+    large.send(BIG)  # behind those that are still to be ended
     assert wireclient.Wire.rows(large.read_ready()) == [[str(MEGABYTE)]]
     harness.measured("ended with 53200; most memory, KB", "%d, %d" % (found.count("53200"), one.rss_kb("VmHWM")))
     if not SANITIZED:
@@ -143,11 +152,8 @@ def test_small_unfinished_requests_are_bounded(pooler, postgres):
     """The same with requests below the size of the reserve."""
     one = trusting(pooler, default_pool_size=2, workers=1, client_buffer_limit=4 * MEGABYTE)
     stuck, good = wires_of(one, 1000), wires_of(one, 1)[0]
-    send_what_fits(stuck, query("SELECT '" + "x" * 8000 + "'")[:-1], 2)
-    began = time.monotonic()
-    while time.monotonic() - began < 3:
-        served(good)
-        time.sleep(0.05)
+    send_what_fits(stuck, query("SELECT '" + "x" * 8000 + "'")[:-1], 5)
+    serve_meanwhile(stuck, good, 3, 1)
     found = endings(stuck)
     assert set(found) == {None, "53200"}, set(found)
     # a whole request of that size is served although others wait for room
@@ -165,11 +171,8 @@ def test_unfinished_logins_are_bounded(pooler, postgres):
         stuck.append(wire)
     for wire in stuck:
         assert wire.read()[0] == b"R"
-    send_what_fits(stuck, message(b"p", b"x" * 60000)[:-1], 2)
-    began = time.monotonic()
-    while time.monotonic() - began < 3:
-        served(good)
-        time.sleep(0.05)
+    send_what_fits(stuck, message(b"p", b"x" * 60000)[:-1], 5)
+    serve_meanwhile(stuck, good, 3, 1)
     found = endings(stuck)
     assert set(found) == {None, "53200"}, set(found)
 
@@ -177,10 +180,10 @@ def test_unfinished_logins_are_bounded(pooler, postgres):
 def test_large_requests_of_many(pooler, postgres):
     """60 clients send 1 MB each at once with room for 16: all of them are served, some after the others."""
     one = trusting(pooler, default_pool_size=4, workers=1, client_buffer_limit=16 * MEGABYTE)
-    for _ in range(3):  # when the machine stops the sender for half a second, it is taken for one that has stopped by itself
+    for _ in range(10):  # when the machine stops the sender for half a second, it is taken for one that has stopped by itself
         wires = wires_of(one, 60)
-        send_what_fits(wires, BIG, 30)
-        got = crowd.answers(wires, 30)
+        send_what_fits(wires, BIG, 60)
+        got = crowd.answers(wires)
         assert len(got) == 60
         if all(kind != b"E" for _, messages, _ in got for kind, _ in messages):
             break
@@ -205,9 +208,7 @@ def test_answers_that_nobody_reads_are_bounded(pooler, postgres, count):
     harness.measured("memory, KB", one.rss_kb() - before)
     if not SANITIZED:
         assert one.rss_kb() - before < 64 * 1024
-    cpu = one.cpu_seconds()
-    time.sleep(1)
-    assert one.cpu_seconds() - cpu < 0.2, "it spins"
+    one.must_rest(0.2)
 
 
 HERE = {"sync": wireclient.SYNC, "transaction": query("BEGIN") + query("COMMIT"), "close": wireclient.close_statement("x") + wireclient.SYNC}
@@ -238,7 +239,7 @@ def test_answers_of_our_own_that_nobody_reads(pooler, postgres, what):
         sent += len(HERE[what]) - behind
     each = 2 if what == "transaction" else 1
     for _ in range(sent // len(HERE[what]) * each):
-        deaf.read_ready(timeout=20)
+        deaf.read_ready()
     assert deaf.one("SELECT 1") == "1"
 
 
@@ -260,7 +261,7 @@ def test_answers_of_the_console_that_nobody_reads(pooler, postgres):
     if not SANITIZED:
         assert grown < 12 * 1024
     for _ in range(count):
-        deaf.read_ready(timeout=20)
+        deaf.read_ready()
 
 
 def test_memory_is_given_back(pooler, postgres):
@@ -294,8 +295,5 @@ def test_idle_clients_cost_little(pooler, postgres, count):
         wait_until(lambda: one.rss_kb() - before < count + 768, 5, "at most 1 KB each", 0.1)
     harness.measured("bytes each", (one.rss_kb() - before) * 1024 // count)
     time.sleep(1.5)
-    cpu = sum(one.cpu_ns_of_threads().values())
-    time.sleep(1)
-    used = sum(one.cpu_ns_of_threads().values()) - cpu
-    harness.measured("CPU in a second, ms", "%.2f" % (used / 1e6))
-    assert used < 5e6, "%.1f ms of CPU in a second" % (used / 1e6)
+    harness.measured("CPU in a second, ms", "%.2f" % (one.cpu_share() * 1000))
+    one.must_rest(0.005)
