@@ -22,7 +22,7 @@ CREATE FUNCTION fail(what text) RETURNS int LANGUAGE plpgsql AS
 CREATE PROCEDURE commits(rows int) LANGUAGE plpgsql AS
     $$BEGIN FOR i IN 1..rows LOOP INSERT INTO lines (line) VALUES ('row ' || i); IF i % 2 = 0 THEN COMMIT; END IF; END LOOP; END$$;
 CREATE PROCEDURE doubles(INOUT n int) LANGUAGE plpgsql AS $$BEGIN n := n * 2; END$$;
-CREATE FUNCTION wire_reset() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET client_min_messages = 'warning' SET lock_timeout = '5s' AS $$BEGIN
+CREATE FUNCTION wire_reset() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET client_min_messages = 'warning' SET lock_timeout = '35s' AS $$BEGIN
     TRUNCATE items, parents, children, lines, pairs RESTART IDENTITY CASCADE;
     INSERT INTO items VALUES (1, 'one', 1.50, '2020-01-02 03:04:05+00', '{a,b}'), (2, 'two', 0, NULL, '{}'),
         (3, 'drei', NULL, '1999-12-31 23:59:59.999999+00', NULL), (4, '', 4.44, 'infinity', '{NULL,"x y"}'), (5, 'f\u00fcnf', 5, NULL, NULL);
@@ -484,7 +484,7 @@ dialogue("cancel_in_transaction", ask("BEGIN"), send(query("SELECT 'cancel_in_tr
 dialogue("cancel_in_a_pipeline", send(query("SELECT 'cancel_in_a_pipeline', pg_sleep(60)"), query(OUTLIVES_CANCEL), query("SELECT 3")), active("cancel_in_a_pipeline"), cancel(), ready(3))
 dialogue("cancel_copy_out", send(query("COPY (SELECT 'cancel_copy_out', pg_sleep(60)) TO STDOUT")), active("cancel_copy_out"), cancel(), ready(), ask("SELECT 1"))
 dialogue("cancel_while_idle", ask("SELECT 1"), cancel(), ask("SELECT 2"))
-dialogue("statement_timeout", ask("BEGIN", "SET LOCAL statement_timeout = 20", "SELECT pg_sleep(60)", "ROLLBACK", "SELECT 1"), modes=NO_STATEMENT)
+dialogue("statement_timeout", ask("BEGIN", "SET LOCAL statement_timeout = 200", "SELECT pg_sleep(60)", "ROLLBACK", "SELECT 1"), modes=NO_STATEMENT)
 
 # ---- the end -------------------------------------------------------------------------------------------------------
 

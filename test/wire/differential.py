@@ -74,19 +74,20 @@ class Neighbours:
 
 class Script:
     """steps: str (a simple query), bytes (messages up to and with one that is answered by ReadyForQuery).
-    startup: parameters of the startup packet. differs: why it may not be the same (it is played all the same)."""
+    startup: parameters of the startup packet. differs: why it may not be the same (it is played all the same).
+    timeouts: how many statements must be timed out, of a script in which a slow machine may time out others, too: then it is played again."""
 
-    def __init__(self, name, steps, startup, differs):
-        self.name, self.startup, self.differs = name, list(startup.items()), differs
+    def __init__(self, name, steps, startup, differs, timeouts):
+        self.name, self.startup, self.differs, self.timeouts = name, list(startup.items()), differs, timeouts
         self.steps = [query(step) if isinstance(step, str) else step for step in steps]
 
 
 SCRIPTS = {}
 
 
-def script(name, *steps, startup={}, differs=None):
+def script(name, *steps, startup={}, differs=None, timeouts=None):
     assert name not in SCRIPTS, name
-    SCRIPTS[name] = Script(name, steps, startup, differs)
+    SCRIPTS[name] = Script(name, steps, startup, differs, timeouts)
 
 
 def ext(sql, *values):
@@ -179,8 +180,9 @@ script("role_with_tables", "SET ROLE other", "CREATE TABLE public.of_other (a in
 script("session_authorization", "SET SESSION AUTHORIZATION wire", "SELECT session_user", "SET SESSION AUTHORIZATION DEFAULT", "SELECT session_user")
 script("role_none", "SET ROLE other", "SET ROLE NONE", "SELECT current_user")
 script("search_path_decides", PLACE, "SET search_path = aside", PLACE, ext(PLACE), "SET search_path = public", PLACE, ext(PLACE), "RESET search_path", PLACE)
-script("timeout_follows", "SET statement_timeout = '50ms'", "SELECT pg_sleep(5)", "SHOW statement_timeout", "SET statement_timeout = 0", "SELECT pg_sleep(0.06)")
-script("tiny_timeout", "SET statement_timeout = 1", "SHOW statement_timeout", "SET statement_timeout = 0", "SHOW statement_timeout")
+script("timeout_follows", "SET statement_timeout = '50ms'", "SELECT pg_sleep(5)", "SHOW statement_timeout", "SET statement_timeout = 0", "SELECT pg_sleep(0.06)",
+       timeouts=1)
+script("tiny_timeout", "SET statement_timeout = 1", "SHOW statement_timeout", "SET statement_timeout = 0", "SHOW statement_timeout", timeouts=0)
 script("read_only_follows", "SET default_transaction_read_only = on", "INSERT INTO written VALUES (1)", "SET default_transaction_read_only = off",
        "INSERT INTO written VALUES (2)", "SELECT * FROM written")
 script("encoding_follows", "SET client_encoding = 'LATIN1'", "SELECT E'\\u00e4'", "SET my.tenant = '\u00c3'", TENANT, "SET client_encoding = 'UTF8'", TENANT)

@@ -31,7 +31,7 @@ def check(folder, main=None, users=None, env=None, arguments=("configcheck",)):
         command += [option, path]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PGRING", "PGDOG", "RUST_LOG"))}
     environment.update(env or {})
-    return subprocess.run(command + list(arguments), capture_output=True, text=True, timeout=20, env=environment, cwd=folder.path)
+    return subprocess.run(command + list(arguments), capture_output=True, text=True, timeout=120, env=environment, cwd=folder.path)
 
 
 def good(folder, general=None, databases=None, users=None, **tables):
@@ -140,7 +140,7 @@ def test_strange_files(folder, name):
 
 
 def test_a_directory_instead_of_a_file(folder):
-    done = subprocess.run([harness.BINARY, "-c", folder.path, "-u", folder.path, "configcheck"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([harness.BINARY, "-c", folder.path, "-u", folder.path, "configcheck"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and folder.path in done.stdout + done.stderr
 
 
@@ -167,19 +167,19 @@ def test_start_with_a_bad_file(folder):
 
 
 def test_version():
-    done = subprocess.run([harness.BINARY, "--version"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([harness.BINARY, "--version"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "pgring" in done.stdout.lower()
 
 
 @pytest.mark.parametrize("arguments", (["--nonsense"], ["nonsense"], ["-c"], ["configcheck", "extra"], ["hash"]))
 def test_wrong_command_line(arguments):
-    done = subprocess.run([harness.BINARY] + arguments, capture_output=True, text=True, timeout=20)
+    done = subprocess.run([harness.BINARY] + arguments, capture_output=True, text=True, timeout=120)
     assert done.returncode not in (0, None) and done.returncode > 0
     assert done.stderr.strip(), "not a word about it"
 
 
 def test_help():
-    done = subprocess.run([harness.BINARY, "--help"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([harness.BINARY, "--help"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0
     for word in ("configcheck", "--config", "--users", "hash"):
         assert word in done.stdout

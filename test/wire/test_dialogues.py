@@ -11,7 +11,6 @@ import harness
 import wireclient
 from dialogues import ALL, DIALOGUES
 
-READ_TIMEOUT_S = 15.0
 BYTEWISE_MAX = 1200
 GAP_S = 0.0003
 
@@ -26,8 +25,8 @@ class Target:
     def connect(self):
         if self.pooler is None or (self.pooler.process is not None and not self.pooler.process.alive()):
             self.pooler = harness.POOLERS[harness.TARGET](self.postgres, general={
-                "pooler_mode": self.mode, "default_pool_size": 1, "checkout_timeout": 3000}).start()
-        return wireclient.connect(self.pooler.address, harness.USER, harness.PASSWORD, harness.DATABASE, timeout=READ_TIMEOUT_S)
+                "pooler_mode": self.mode, "default_pool_size": 1}).start()
+        return wireclient.connect(self.pooler.address, harness.USER, harness.PASSWORD, harness.DATABASE)
 
     def finish(self):
         pooler, self.pooler = self.pooler, None
@@ -157,7 +156,7 @@ def compare(dialogue, expected, got, how):
 def reference_of(dialogue, references, postgres):
     if dialogue.name not in references:
         postgres.sql("SELECT wire_reset()")
-        with postgres.connect(timeout=READ_TIMEOUT_S) as wire:
+        with postgres.connect() as wire:
             answer = comparable(dialogue, hold(dialogue, wire, postgres), references["known"])
         references[dialogue.name] = answer, postgres.value("SELECT wire_state()")
     return references[dialogue.name]

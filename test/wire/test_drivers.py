@@ -22,7 +22,7 @@ COPY_MB = int(os.environ.get("PGRING_TEST_COPY_MB", "64"))
 
 
 def run(command, one, database=DATABASE, **more):
-    environment = dict(os.environ, PGPASSWORD=PASSWORD, PGSSLMODE="disable", PSQLRC="/dev/null", PGCONNECT_TIMEOUT="10")
+    environment = dict(os.environ, PGPASSWORD=PASSWORD, PGSSLMODE="disable", PSQLRC="/dev/null", PGCONNECT_TIMEOUT="60")
     return subprocess.run([harness.postgres_binary(command[0]), "-h", one.host, "-p", str(one.port), "-U", USER] + command[1:] + [database],
                           capture_output=True, text=True, env=environment, timeout=120, **more)
 
@@ -84,7 +84,7 @@ def test_psql_wrong_password(pooler):
     one = pooler()
     environment = dict(os.environ, PGPASSWORD="wrong", PGSSLMODE="disable")
     done = subprocess.run([harness.postgres_binary("psql"), "-X", "-h", one.host, "-p", str(one.port), "-U", USER, "-d", DATABASE, "-c", "SELECT 1"],
-                          capture_output=True, text=True, env=environment, timeout=30)
+                          capture_output=True, text=True, env=environment, timeout=120)
     assert done.returncode == 2 and "FATAL" in done.stderr
 
 
@@ -92,7 +92,7 @@ def test_psql_prefers_tls_and_goes_on_without(pooler):
     one = pooler()
     environment = dict(os.environ, PGPASSWORD=PASSWORD, PGSSLMODE="prefer", PGGSSENCMODE="prefer")
     done = subprocess.run([harness.postgres_binary("psql"), "-X", "-At", "-h", one.host, "-p", str(one.port), "-U", USER, "-d", DATABASE, "-c", "SELECT 42"],
-                          capture_output=True, text=True, env=environment, timeout=30)
+                          capture_output=True, text=True, env=environment, timeout=120)
     assert done.stdout.strip() == "42", done.stderr
 
 
@@ -261,7 +261,7 @@ def test_psycopg_async(pooler, postgres):
                 await connection.commit()
 
     async def main():
-        await asyncio.wait_for(asyncio.gather(*(task(i) for i in range(60))), 60)
+        await asyncio.wait_for(asyncio.gather(*(task(i) for i in range(60))), 120)
 
     asyncio.run(main())
     assert postgres.value("SELECT a FROM pairs WHERE b = 'counter'") == "600"
@@ -289,7 +289,7 @@ def test_asyncpg(pooler, postgres):
             heard = asyncio.Queue()
             await connection.add_listener("news", lambda *arguments: heard.put_nowait(arguments[3]))
             await connection.execute("NOTIFY news, 'hello'")
-            assert await asyncio.wait_for(heard.get(), 5) == "hello"
+            assert await asyncio.wait_for(heard.get(), wireclient.PATIENCE_S) == "hello"
             statement = await connection.prepare("SELECT $1::text")
             assert await statement.fetchval("prepared") == "prepared"
             with pytest.raises(asyncio.TimeoutError):
@@ -307,7 +307,7 @@ def test_asyncpg(pooler, postgres):
         assert await asyncio.gather(*(work(i) for i in range(200))) == [i * 2 for i in range(200)]
         await pool.close()
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), 120))
 
 
 # ---- bulk ------------------------------------------------------------------------------------------------------------
@@ -378,7 +378,7 @@ def test_bulk_beside_small_queries(pooler):
     chance = random.Random(5)
     began = time.monotonic()
     open_bulk = set(range(len(bulk)))
-    while open_bulk and time.monotonic() - began < 60:
+    while open_bulk and time.monotonic() - began < 120:
         for i in list(open_bulk):
             for _ in range(chance.randint(1, 500)):
                 kind, body = bulk[i].read()
@@ -392,4 +392,4 @@ def test_bulk_beside_small_queries(pooler):
         assert wire.one("SELECT 'small'") == "small"
         longest = max(longest, time.monotonic() - asked)
     assert got == [10000] * 3
-    assert longest < 1.0
+    assert longest < harness.at_most(1)
