@@ -376,9 +376,12 @@ class Postgres:
                                                 "AND datname = '%s' AND %s ORDER BY pid" % (database, condition))]
 
     def end_sessions(self):
-        """Ends whatever an earlier test left on the server."""
-        self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> '%s'" % SUPERUSER)
-        wait_until(lambda: not self.server_pids(), what="end of the sessions of earlier tests")
+        """Ends whatever an earlier test left on the server, and who was about to log in."""
+        def none_left():
+            self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> '%s'" % SUPERUSER)
+            return not self.server_pids()
+
+        wait_until(none_left, what="end of the sessions of earlier tests")
 
     def await_active(self, marker, count=1):
         """Waits until `count` sessions run a statement that contains marker, and are where it stands: in pg_sleep() or before a

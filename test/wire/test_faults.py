@@ -35,10 +35,10 @@ def first_error(one, user=USER, password=PASSWORD, database=DATABASE, sql="SELEC
 
 
 def test_server_is_down(pooler, postgres):
-    one = pooler(databases=[database_row(postgres, port=harness.free_port())], checkout_timeout=2000)
+    one = pooler(databases=[database_row(postgres, port=harness.free_port())])
     began = time.monotonic()
     error = first_error(one)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < harness.at_most(3)
     assert "refused" in error.text.lower() or "refused" in error.fields.get("D", "").lower(), error
 
 
@@ -46,20 +46,20 @@ def test_server_user_has_another_password(pooler, postgres):
     users = [{"name": USER, "password": PASSWORD, "database": DATABASE, "server_password": "wrong"}]
     if harness.TARGET != "pgring":
         users = [user_row(USER, password="wrong")]
-    one = pooler(users=users, checkout_timeout=2000)
+    one = pooler(users=users)
     error = first_error(one, password=users[0]["password"])
     assert "password authentication failed" in error.text + error.fields.get("D", ""), error
 
 
 def test_server_database_does_not_exist(pooler, postgres):
-    one = pooler(databases=[database_row(postgres, database_name="nowhere")], checkout_timeout=2000)
+    one = pooler(databases=[database_row(postgres, database_name="nowhere")])
     error = first_error(one)
     assert 'database "nowhere" does not exist' in error.text + error.fields.get("D", ""), error
 
 
 @pytest.mark.pgring_only
 def test_server_user_does_not_exist(pooler, postgres):
-    one = pooler(users=[user_row(USER, server_user="nobody", server_password="x")], checkout_timeout=2000)
+    one = pooler(users=[user_row(USER, server_user="nobody", server_password="x")])
     error = first_error(one)
     assert "nobody" in error.text + error.fields.get("D", ""), error
 
@@ -73,7 +73,7 @@ def test_host_name_does_not_exist(pooler, postgres):
 
 def test_broken_database_does_not_harm_others(pooler, postgres):
     """One database is down, with many clients that want it; the other one is served at once."""
-    one = pooler(databases=[database_row(postgres), database_row(postgres, "down", port=harness.free_port())], checkout_timeout=1500,
+    one = pooler(databases=[database_row(postgres), database_row(postgres, "down", port=harness.free_port())],
                  users=[{"name": USER, "password": PASSWORD, "databases": [DATABASE, "down"]}])
     good = one.connect()
     assert good.one("SELECT 1") == "1"
@@ -85,7 +85,7 @@ def test_broken_database_does_not_harm_others(pooler, postgres):
     for _ in range(50):
         began = time.monotonic()
         assert good.one("SELECT 1") == "1"
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < harness.at_most(0.5)
     assert one.connect().one("SELECT 1") == "1"
 
 
@@ -346,18 +346,18 @@ def test_server_that_is_none(pooler, postgres, fake, kind):
     """The client gets an error in time, and a good database of the same pooler is served meanwhile. When it has become a server, it is
     used within a second, behind the attempt that is under way."""
     server = fake(BAD_SERVERS[kind])
-    one = pooler(databases=[{"name": "bad", "host": "127.0.0.1", "port": server.port}, database_row(postgres)], connect_timeout=1000, checkout_timeout=2000,
+    one = pooler(databases=[{"name": "bad", "host": "127.0.0.1", "port": server.port}, database_row(postgres)], connect_timeout=3000, checkout_timeout=10000,
                  users=[{"name": USER, "password": PASSWORD, "databases": ["bad", DATABASE]}])
     good = one.connect()
     began = time.monotonic()
     error = first_error(one, database="bad")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < harness.at_most(6)
     assert error.sqlstate[:2] in ("08", "0A", "28", "53", "57", "58"), error
     if kind == "refusing_server":
         assert "too many clients" in error.text + error.fields.get("D", ""), error
     began = time.monotonic()
     assert good.one("SELECT 1") == "1"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < harness.at_most(1)
     if kind == "endless_message":
         assert one.rss_kb() < 500000
     server.behave = healthy_server
@@ -413,7 +413,6 @@ def test_server_breaks_down_in_an_answer(pooler, fake, kind, protocol):
 
     one = pooler(databases=fake_database(fake(behave)))
     wire = one.connect()
-    wire.timeout = 5
     wire.send(query("SELECT 'fake'") if protocol == "simple" else parse("SELECT 'fake'") + bind() + execute() + SYNC)
     messages = []
     try:
@@ -445,7 +444,7 @@ def test_server_speaks_while_idle(pooler, fake):
         spoken.clear()
         wire.send(query("SELECT 'fake'"))
         assert [kind for kind, _ in wire.read_ready()] == [b"T", b"D", b"C", b"Z"]
-        assert spoken.wait(5)
+        assert spoken.wait(harness.PATIENCE_S)
         assert wire.silent(0.05)
 
 
@@ -459,13 +458,13 @@ def test_server_without_a_cancel_key(pooler, fake):
         while True:
             await_query(connection)
             asked.set()
-            assert goes_on.wait(10)
+            assert goes_on.wait(harness.PATIENCE_S)
             connection.sendall(ROW_DESCRIPTION + row(b"fake") + message(b"C", text("SELECT 1")) + message(b"Z", b"I"))
 
     one = pooler(databases=fake_database(fake(behave)), rollback_timeout=200)
     wire = one.connect()
     wire.send(query("SELECT 'fake'"))
-    assert asked.wait(10)
+    assert asked.wait(harness.PATIENCE_S)
     wire.cancel()
     assert wire.silent(0.1)
     goes_on.set()
@@ -474,7 +473,7 @@ def test_server_without_a_cancel_key(pooler, fake):
     goes_on.clear()
     leaving = one.connect()
     leaving.send(query("SELECT 'fake'"))
-    assert asked.wait(10)
+    assert asked.wait(harness.PATIENCE_S)
     leaving.drop()
     console = Console(one.console())
     wait_until(lambda: console.row("SHOW POOLS", database=DATABASE, user=USER)["force_closed"] == "1", 10, "the end of the server connection")
@@ -486,12 +485,15 @@ def test_server_without_a_cancel_key(pooler, fake):
 def test_server_sends_an_answer_nobody_asked_for(pooler, fake):
     """Rows that arrive on an idle connection must never reach the next client."""
 
+    said = threading.Event()
+
     def behave(connection):
         welcome(connection)
         await_query(connection)
         connection.sendall(ROW_DESCRIPTION + row(b"fake") + message(b"C", text("SELECT 1")) + message(b"Z", b"I"))
         time.sleep(0.02)
         connection.sendall(ROW_DESCRIPTION + row(b"stale") + message(b"C", text("SELECT 1")) + message(b"Z", b"I"))
+        said.set()
         await_query(connection)
         connection.sendall(ROW_DESCRIPTION + row(b"fake") + message(b"C", text("SELECT 1")) + message(b"Z", b"I"))
         time.sleep(1)
@@ -500,6 +502,8 @@ def test_server_sends_an_answer_nobody_asked_for(pooler, fake):
     for _ in range(3):
         wire = one.connect()
         assert wire.one("SELECT 'fake'") == "fake"
+        assert said.wait(harness.PATIENCE_S)
+        said.clear()
         time.sleep(0.1)
         wire.close()
 
@@ -512,7 +516,7 @@ def test_no_client_hears_an_old_failure(pooler, fake):
     for _ in range(12):
         began = time.monotonic()
         assert "refused" in first_error(one).text
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < harness.at_most(1)
     fake(healthy_server, port)
     assert one.connect().one("SELECT 'fake'") == "fake"
 
@@ -526,7 +530,7 @@ def test_a_failure_is_for_those_who_waited_when_it_began(pooler, fake):
         attempts.append(connection)
         if len(attempts) > 1:
             healthy_server(connection)
-        assert late.wait(10)
+        assert late.wait(harness.PATIENCE_S)
         refusing_server(connection)
 
     one = pooler(databases=fake_database(fake(behave)), auth_type="trust", default_pool_size=1, min_pool_size=0)
@@ -536,7 +540,7 @@ def test_a_failure_is_for_those_who_waited_when_it_began(pooler, fake):
         wait_until(lambda: len(attempts) == here, 5, "an attempt")
     time.sleep(0.2)
     late.set()
-    heard = [[kind for kind, _ in messages] for _, messages, _ in sorted(crowd.answers([early, later], 5))]
+    heard = [[kind for kind, _ in messages] for _, messages, _ in sorted(crowd.answers([early, later]))]
     assert b"E" in heard[0], "the first client was not told: %s" % heard[0]
     assert heard[1][-1] == b"Z" and b"E" not in heard[1], "the second client got the first one's error: %s" % heard[1]
 
@@ -544,14 +548,15 @@ def test_a_failure_is_for_those_who_waited_when_it_began(pooler, fake):
 @pytest.mark.pgring_only
 def test_a_server_that_starts_is_waited_for(pooler, fake):
     """57P03 is not an error of the client's: it waits, and is served as soon as the server lets it in."""
-    open_at = time.monotonic() + 1
+    open_at = float("inf")
 
     def behave(connection):
         (not_now if time.monotonic() < open_at else healthy_server)(connection)
 
-    one = pooler(databases=fake_database(fake(behave)))
+    one = pooler(databases=fake_database(fake(behave)), min_pool_size=0)
+    open_at = time.monotonic() + 1
     wires = [one.connect() for _ in range(5)]
-    assert open_at <= time.monotonic() < open_at + 1, "served %.1f s late" % (time.monotonic() - open_at)
+    assert open_at <= time.monotonic() < open_at + harness.at_most(1), "served %.1f s late" % (time.monotonic() - open_at)
     for wire in wires:
         assert wire.one("SELECT 'fake'") == "fake"
 
@@ -559,10 +564,10 @@ def test_a_server_that_starts_is_waited_for(pooler, fake):
 @pytest.mark.pgring_only
 def test_a_server_that_starts_for_too_long(pooler, fake):
     """After checkout_timeout the client hears what it waited for."""
-    one = pooler(databases=fake_database(fake(not_now)), checkout_timeout=700)
+    one = pooler(databases=fake_database(fake(not_now)), checkout_timeout=2000)
     began = time.monotonic()
     error = first_error(one)
-    assert 0.6 < time.monotonic() - began < 3
+    assert 1.9 < time.monotonic() - began < harness.at_most(3)
     assert error.sqlstate == "57P03" and "starting up" in error.text, error
 
 
@@ -576,7 +581,7 @@ def test_every_address_is_tried_before_a_client_fails(pooler, fake):
     wires = [one.wire() for _ in range(8)]
     for wire in wires:
         wire.send(wireclient.startup_packet([("user", USER), ("database", DATABASE)]))
-    for _, messages, _ in crowd.answers(wires, 5):
+    for _, messages, _ in crowd.answers(wires):
         assert messages[-1][0] == b"Z" and b"E" not in [kind for kind, _ in messages], messages
 
 
@@ -584,7 +589,7 @@ def test_every_address_is_tried_before_a_client_fails(pooler, fake):
 
 
 def test_recovery_within_a_second(pooler, breakable):
-    one = pooler(server=breakable, checkout_timeout=3000, connect_timeout=1000)
+    one = pooler(server=breakable)
     one.connect().ask("SELECT 1")
     breakable.stop()
     with pytest.raises(wireclient.WireError):
@@ -596,8 +601,8 @@ def test_recovery_within_a_second(pooler, breakable):
             one.connect().ask("SELECT 1")
             break
         except (wireclient.WireError, OSError):
-            assert time.monotonic() - began < 5, "no recovery at all"
-    assert time.monotonic() - began < 1, "recovery took %.1f s" % (time.monotonic() - began)
+            assert time.monotonic() - began < harness.at_most(5), "no recovery at all"
+    assert time.monotonic() - began < harness.at_most(1), "recovery took %.1f s" % (time.monotonic() - began)
 
 
 def test_idle_clients_stay_over_a_restart(pooler, breakable):
@@ -639,7 +644,7 @@ def test_server_ends_during_a_transaction(pooler, breakable, end):
         kinds, fields = [], None
         try:
             while b"Z" not in kinds:
-                kind, body = wire.read(5)
+                kind, body = wire.read()
                 kinds.append(kind)
                 if kind == b"E":
                     fields = error_fields(body)
@@ -657,7 +662,7 @@ def test_server_ends_under_load(pooler, breakable, end):
     """Errors while it is away, none afterwards, nobody hangs."""
     one = pooler(server=breakable, default_pool_size=5, checkout_timeout=2000)
     back = threading.Event()
-    finish = time.monotonic() + 30
+    finish = time.monotonic() + 120
     errors, after, problems = [0] * 20, [0] * 20, []
 
     def client(i):
@@ -665,7 +670,7 @@ def test_server_ends_under_load(pooler, breakable, end):
         while after[i] < 20 and time.monotonic() < finish:
             try:
                 if wire is None:
-                    wire = wireclient.connect(one.address, USER, PASSWORD, DATABASE, timeout=10)
+                    wire = wireclient.connect(one.address, USER, PASSWORD, DATABASE)
                 was_back = back.is_set()
                 answer = wire.ask("SELECT '%d'" % i)
                 if answer != [[str(i)]]:
@@ -694,14 +699,14 @@ def test_server_ends_under_load(pooler, breakable, end):
     breakable.start()
     back.set()
     for thread in threads:
-        thread.join(40)
+        thread.join(170)
     assert not problems, problems
     assert all(count == 20 for count in after), "served after the restart: %s" % after
 
 
 def test_pool_does_not_leak_places(pooler, breakable):
     """After many failures of every kind the pool still has all of its connections to give."""
-    one = pooler(server=breakable, default_pool_size=3, checkout_timeout=2000)
+    one = pooler(server=breakable, default_pool_size=3)
     for _ in range(5):
         wires = crowd.all_connected(one, 3)
         for wire in wires:
@@ -710,7 +715,7 @@ def test_pool_does_not_leak_places(pooler, breakable):
         breakable.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%leak%' AND pid <> pg_backend_pid()")
         for wire in wires:
             try:
-                wire.read_ready(1, 5)
+                wire.read_ready()
             except wireclient.Closed:
                 pass
             wire.drop()
@@ -730,7 +735,7 @@ def test_server_killed_while_copying_in(pooler, breakable):
     fields = None
     try:
         wire.send(copy_data("1\t" + "x" * 1000 + "\n") * 1000 + wireclient.COPY_DONE)
-        for kind, body in wire.read_ready(1, 5):
+        for kind, body in wire.read_ready():
             if kind == b"E":
                 fields = error_fields(body)
     except wireclient.Closed:
@@ -769,7 +774,7 @@ def test_password_that_is_corrected_during_a_login(pooler, fake):
         connection.sendall(sasl(10, text("SCRAM-SHA-256") + b"\0"))
         _, body = next_message(connection)
         proof = wireclient.Scram("right", nonce=body.split(b"r=")[1].decode())
-        first = ("r=%sserver,s=c2FsdHNhbHRzYWx0,i=500000" % proof.nonce).encode()
+        first = ("r=%sserver,s=c2FsdHNhbHRzYWx0,i=200000" % proof.nonce).encode()
         final = proof.final(first)
         connection.sendall(sasl(11, first))
         deriving.set()
@@ -790,10 +795,10 @@ def test_password_that_is_corrected_during_a_login(pooler, fake):
     def users(password):
         return [{"name": USER, "password": PASSWORD, "database": DATABASE, "server_password": password}]
 
-    one = pooler(databases=fake_database(fake(behave)), users=users("wrong"), checkout_timeout=20000, connect_timeout=10000, auth_type="trust", default_pool_size=1)
+    one = pooler(databases=fake_database(fake(behave)), users=users("wrong"), checkout_timeout=35000, connect_timeout=30000, auth_type="trust", default_pool_size=1)
     wire = one.wire()
     wire.send(wireclient.startup_packet([("user", USER), ("database", DATABASE)]))
-    assert deriving.wait(10)
+    assert deriving.wait(harness.PATIENCE_S)
     one.users = users("right")
     one.write()
     one.process.signal(signal.SIGHUP)

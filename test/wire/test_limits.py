@@ -35,7 +35,7 @@ def test_max_client_conn(pooler, workers):
         refused(one, "no more connections allowed (max_client_conn)")
         refused(one, "no more connections allowed (max_client_conn)", user="nobody", password="x")
     crowd.ask_all(wires, "SELECT 1")
-    assert len(console.ask("SHOW CLIENTS")) == 9, "the console is not counted"
+    wait_until(lambda: len(console.ask("SHOW CLIENTS")) == 9, what="the end of those who were refused")  # the console is not counted
     wires[3].close()
     wires[5].drop(reset=True)
     wait_until(lambda: len(console.ask("SHOW CLIENTS")) == 7, 3, "two that left", 0.02)
@@ -68,10 +68,10 @@ def can_connect(pooler, **options):
 def test_cancel_requests_are_no_clients(pooler):
     one = pooler(max_client_conn=1)
     wire = one.connect()
-    wire.send(query("SELECT pg_sleep(30)"))
-    time.sleep(0.2)
+    wire.send(query("SELECT pg_sleep(60)"))
+    one.postgres.await_active("pg_sleep(60)")
     wire.cancel()
-    errors = [wireclient.error_fields(body)["C"] for kind, body in wire.read_ready(timeout=5) if kind == b"E"]
+    errors = [wireclient.error_fields(body)["C"] for kind, body in wire.read_ready() if kind == b"E"]
     assert errors == ["57014"]
 
 
@@ -115,7 +115,7 @@ def test_limits_are_exact_in_a_rush(pooler, postgres, workers):
         wires = [one.wire() for _ in range(60)]
         for wire in wires:
             wire.send(wireclient.startup_packet([("user", USER), ("database", DATABASE)]))
-        got = crowd.answers(wires, 10)
+        got = crowd.answers(wires)
         assert len(got) == 60
         inside = [messages for _, messages, _ in got if messages[-1][0] == b"Z"]
         assert len(inside) == 10
@@ -147,6 +147,14 @@ def test_limits_below_what_is_connected(pooler):
 # ---- server connections ----------------------------------------------------------------------------------------------
 
 HELD = "SELECT pg_sleep(%s)"
+
+
+def hold_at_once(wires):
+    """Each has a server of its own, all at the same time."""
+    crowd.ask_all(wires, "BEGIN; SELECT 1")
+    crowd.ask_all(wires, "COMMIT")
+
+
 NAP = "SELECT %%d FROM pg_sleep(%s)"
 
 
@@ -170,12 +178,13 @@ class Watch:
         return self.most
 
 
-def run_load(one, groups, seconds, watch=None, sql=None):
-    """Each client of the groups (a dict of options) asks short queries (or those of `sql`, by group) for so long. Returns how many answers each group got; every
-    one must be right."""
+def run_load(one, groups, seconds, least, watch=None, sql=None):
+    """Each client of the groups (a dict of options) asks short queries (or those of `sql`, by group) for so long, and until each group has got as
+    many answers as `least` says. Returns how many each has got; every one must be right."""
     wires = [(name, one.connect(**options)) for name, (count, options) in groups.items() for _ in range(count)]
     done, errors, ends = {name: 0 for name in groups}, [], threading.Event()
     lock = threading.Lock()
+    least = least if isinstance(least, dict) else dict.fromkeys(groups, least)
 
     def work(name, wire):
         n = 0
@@ -184,25 +193,30 @@ def run_load(one, groups, seconds, watch=None, sql=None):
                 if wire.one((sql[name] if sql else "SELECT %d") % n) != str(n):
                     raise ValueError("a wrong answer")
                 n += 1
+                with lock:
+                    done[name] += 1
         except Exception as error:  # pylint: disable=broad-except
             errors.append(error)
-        with lock:
-            done[name] += n
 
     threads = [threading.Thread(target=work, args=pair) for pair in wires]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+
+    def is_enough():
+        return time.monotonic() >= deadline and all(done[name] >= least[name] for name in groups)
+
+    while not is_enough() and not errors and time.monotonic() < deadline + harness.PATIENCE_S:
         if watch:
             watch.look()
         time.sleep(0.01)
     ends.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     for _, wire in wires:
         wire.close()
     assert not errors, errors[:3]
+    assert all(done[name] >= least[name] for name in groups), done
     return done
 
 
@@ -212,9 +226,8 @@ def test_servers_of_a_database(pooler, postgres, workers):
     one = two_databases(pooler, postgres, workers, default_pool_size=6, max_db_connections=3)
     watch = Watch(one)
     groups = {"a": (6, {}), "b": (6, {"user": "sam", "password": harness.ROLES["sam"][0]})}
-    done = run_load(one, groups, 2, watch)
+    run_load(one, groups, 2, 50, watch)
     assert watch.most["DATABASES", DATABASE] == 3, watch.most
-    assert min(done.values()) >= 50, done
     assert watch.console.row("SHOW DATABASES", name=DATABASE)["max_connections"] == "3"
 
 
@@ -222,33 +235,30 @@ def test_servers_of_a_database(pooler, postgres, workers):
 def test_servers_of_a_user(pooler, postgres, workers):
     one = two_databases(pooler, postgres, workers, default_pool_size=6, max_user_connections=2)
     watch = Watch(one)
-    done = run_load(one, {"a": (5, {}), "b": (5, {"database": OTHER})}, 2, watch)
+    run_load(one, {"a": (5, {}), "b": (5, {"database": OTHER})}, 2, 50, watch)
     assert watch.most["USERS", USER] == 2, watch.most
-    assert min(done.values()) >= 50, done
     assert watch.console.row("SHOW USERS", name=USER)["max_user_connections"] == "2"
 
 
 @pytest.mark.parametrize("workers", WORKERS)
 def test_nobody_starves(pooler, postgres, workers):
     """One place, and one user whose clients never leave it idle."""
-    one = two_databases(pooler, postgres, workers, max_db_connections=1, checkout_timeout=5000)
+    one = two_databases(pooler, postgres, workers, max_db_connections=1)
     watch = Watch(one)
-    done = run_load(one, {"many": (8, {}), "lonely": (1, {"user": "sam", "password": harness.ROLES["sam"][0]})}, 2, watch)
+    run_load(one, {"many": (8, {}), "lonely": (1, {"user": "sam", "password": harness.ROLES["sam"][0]})}, 2, {"many": 50, "lonely": 5}, watch)
     assert watch.most["DATABASES", DATABASE] == 1
-    assert done["lonely"] >= 5 and done["many"] >= 50, done
 
 
 @pytest.mark.parametrize("workers", WORKERS)
 def test_short_under_two_limits(pooler, postgres, workers):
     """One place for the database and one for the user, both in use by long transactions that follow each other: who needs both gets
     them, although they are never free at the same time."""
-    one = two_databases(pooler, postgres, workers, max_db_connections=1, max_user_connections=1, checkout_timeout=20000)
+    one = two_databases(pooler, postgres, workers, max_db_connections=1, max_user_connections=1)
     sam = {"user": "sam", "password": harness.ROLES["sam"][0]}
     groups = {"database": (2, {}), "user": (2, {"database": OTHER, **sam}), "both": (1, sam)}
     began = time.monotonic()
-    done = run_load(one, groups, 3, sql={"database": NAP % "0.35", "user": NAP % "0.25", "both": "SELECT %d"})
-    harness.measured("needs both, s for each answer", "%.2f" % ((time.monotonic() - began) / max(1, done["both"])))
-    assert done["both"] >= 2 and min(done.values()) >= 2, done
+    done = run_load(one, groups, 3, 2, sql={"database": NAP % "0.35", "user": NAP % "0.25", "both": "SELECT %d"})
+    harness.measured("needs both, s for each answer", "%.2f" % ((time.monotonic() - began) / done["both"]))
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -256,13 +266,13 @@ def test_idle_servers_make_room(pooler, postgres, workers):
     """A pool's idle connections are closed at once for another one's client, whichever core has them."""
     one = two_databases(pooler, postgres, workers, default_pool_size=8, max_db_connections=4)
     wires = crowd.all_connected(one, 8)
-    crowd.ask_all(wires, HELD % "0.3")
+    hold_at_once(wires[:4])
     console = Console(one.console())
     assert console.row("SHOW DATABASES", name=DATABASE)["current_connections"] == "4"
     sams = crowd.all_connected(one, 4, user="sam", password=harness.ROLES["sam"][0])
     began = time.monotonic()
-    crowd.ask_all(sams, HELD % "0.3")
-    assert time.monotonic() - began < 2.5
+    hold_at_once(sams)
+    assert time.monotonic() - began < harness.at_most(2.5)
     rows = {r["user"]: int(r["sv_total"]) for r in console.ask("SHOW POOLS") if r["database"] == DATABASE}
     assert rows[USER] + rows["sam"] <= 4 and rows["sam"] >= 1, rows
     assert sum(int(r["evictions"]) for r in console.ask("SHOW CORES")) >= 1
@@ -270,15 +280,15 @@ def test_idle_servers_make_room(pooler, postgres, workers):
 
 @pytest.mark.parametrize("workers", WORKERS)
 def test_checkout_timeout_without_a_place(pooler, postgres, workers):
-    one = two_databases(pooler, postgres, workers, max_db_connections=1, checkout_timeout=400)
+    one = two_databases(pooler, postgres, workers, max_db_connections=1, checkout_timeout=2000)
     holder, waiter = one.connect(), one.connect(user="sam", password=harness.ROLES["sam"][0])
     holder.ask("BEGIN")
     assert holder.one("SELECT 1") == "1"
-    waiter.send(query("SELECT 1"))
     began = time.monotonic()
-    fields = [wireclient.error_fields(body) for kind, body in waiter.read_ready(timeout=5) if kind == b"E"]
+    waiter.send(query("SELECT 1"))
+    fields = [wireclient.error_fields(body) for kind, body in waiter.read_ready() if kind == b"E"]
     assert fields[0]["M"] == "checkout timeout" and "max_db_connections" in fields[0]["H"]
-    assert time.monotonic() - began > 0.3
+    assert time.monotonic() - began > 1.9
     holder.ask("COMMIT")
     assert waiter.one("SELECT 1") == "1"
 
@@ -286,7 +296,7 @@ def test_checkout_timeout_without_a_place(pooler, postgres, workers):
 def test_a_limit_comes_and_goes_with_a_reload(pooler, postgres):
     one = two_databases(pooler, postgres, 4, default_pool_size=8)
     wires = crowd.all_connected(one, 8)
-    crowd.ask_all(wires, HELD % "0.3")
+    hold_at_once(wires)
     console = Console(one.console())
     assert int(console.row("SHOW DATABASES", name=DATABASE)["current_connections"]) > 3
     one.general["max_db_connections"] = 3
@@ -301,7 +311,7 @@ def test_a_limit_comes_and_goes_with_a_reload(pooler, postgres):
     one.databases[0]["max_db_connections"] = 0
     one.write()
     console.says("RELOAD")
-    crowd.ask_all(wires, HELD % "0.3")
+    hold_at_once(wires)
     assert int(console.row("SHOW DATABASES", name=DATABASE)["current_connections"]) > 3
 
 
@@ -336,15 +346,23 @@ def test_reserve_for_who_waits_long(pooler, postgres, workers):
     assert servers_of(console) == 3, "more than pool_size and reserve_pool_size"
     for wire in wires[:3]:
         wire.ask("COMMIT")
-    assert len(crowd.answers(wires[3:], 10)) == 2
+    assert len(crowd.answers(wires[3:])) == 2
     wait_until(lambda: servers_of(console) <= 1 and len(postgres.server_pids(USER)) <= 1, 20, "the reserve to be given back")
-    time.sleep(0.4)  # one whose connection was closing is given back at the next look, unless somebody waits for it
-    for wire in wires[:2]:
-        wire.ask("BEGIN")
-    assert wires[0].one("SELECT 1") == "1"
-    began = time.monotonic()
-    assert wires[1].one("SELECT 1") == "1"
-    assert time.monotonic() - began > 0.29, "the reserve was not given back"
+
+    def is_given_back():
+        """One whose connection was closing is given back at the next look, unless somebody waits for it."""
+        time.sleep(0.4)
+        for wire in wires[:2]:
+            wire.ask("BEGIN")
+        assert wires[0].one("SELECT 1") == "1"
+        began = time.monotonic()
+        assert wires[1].one("SELECT 1") == "1"
+        took = time.monotonic() - began
+        for wire in wires[:2]:
+            wire.ask("COMMIT")
+        return took > 0.29
+
+    wait_until(is_given_back, what="a wait for the reserve as at the beginning")
     assert sum(int(r["reserve_uses"]) for r in console.ask("SHOW CORES")) == 3
 
 
@@ -356,11 +374,13 @@ def test_reserve_in_a_rush(pooler, postgres, workers):
     wires = crowd.all_connected(one, 24)
     for wire in wires:
         wire.send(query(HELD % "0.1"))
-    got = []
-    while len(got) < len(wires):
+    got, deadline = set(), time.monotonic() + harness.PATIENCE_S
+    while len(got) < len(wires) or watch.most["DATABASES", DATABASE] < 4:
+        assert time.monotonic() < deadline, (len(got), watch.most)
         watch.look()
-        left = [wire for i, wire in enumerate(wires) if i not in got]
-        got += [wires.index(left[i]) for i, _, _ in crowd.answers(left, 0.02)]
+        for i, _, _ in crowd.answers(wires, 0.02):
+            got.add(i)
+            wires[i].send(query(HELD % "0.1"))
     assert watch.most["DATABASES", DATABASE] == 4, watch.most
 
 
@@ -377,5 +397,5 @@ def test_no_reserve_without_a_timeout(pooler, postgres):
     one.general["reserve_pool_timeout"] = 100
     one.write()
     console.says("RELOAD")
-    assert len(crowd.answers([waiter], 10)) == 1
+    assert len(crowd.answers([waiter])) == 1
     assert servers_of(console) == 2
