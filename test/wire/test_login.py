@@ -39,10 +39,10 @@ def refusal(pooler, user, password, database=DATABASE, **options):
     return [kind for kind, _ in seen], answers, caught.value.fields
 
 
-def await_close(wire, timeout=3.0):
+def await_close(wire):
     """Everything until the connection ends: error fields, or None if there was no ErrorResponse."""
     fields = None
-    for kind, body in wire.read_to_end(timeout):
+    for kind, body in wire.read_to_end():
         if kind == b"E":
             fields = wireclient.error_fields(body)
             assert fields["S"] == "FATAL"
@@ -118,7 +118,7 @@ def test_secret_instead_of_password(pooler, auth_type, key, secret):
 
 @pytest.mark.pgring_only
 def test_hash_command_prints_a_usable_secret(pooler):
-    done = subprocess.run([harness.BINARY, "hash", "the client's"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([harness.BINARY, "hash", "the client's"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     secret = done.stdout.strip()
     assert secret.startswith("SCRAM-SHA-256$4096:")
@@ -248,7 +248,7 @@ def test_empty_password_message(pooler, auth_type):
         wire.send(startup_packet([("user", user), ("database", DATABASE)]))
         assert struct.unpack_from("!i", wire.read()[1])[0] == CODES[auth_type]
         wire.send(message(b"p", b"\0"))
-        messages = wire.read_to_end(3)
+        messages = wire.read_to_end()
         assert [kind for kind, _ in messages] == [b"E"]
         fields = wireclient.error_fields(messages[0][1])
         if harness.TARGET == "pgring":
@@ -258,7 +258,7 @@ def test_empty_password_message(pooler, auth_type):
 
 # ---- time ------------------------------------------------------------------------------------------------------------
 
-LOGIN_TIMEOUT_S = 0.6
+LOGIN_TIMEOUT_S = 1.0
 
 
 @pytest.mark.parametrize("sent", (
@@ -267,15 +267,15 @@ LOGIN_TIMEOUT_S = 0.6
     untyped_packet(wireclient.SSL_REQUEST)), ids=("nothing", "one_byte", "three_bytes", "only_the_length", "no_end", "no_password", "after_ssl_request"))
 def test_login_timeout_counts_from_accept(pooler, sent):
     one = pooler(client_login_timeout=int(LOGIN_TIMEOUT_S * 1000))
-    wire = one.wire()
     began = time.monotonic()
+    wire = one.wire()
     if sent:
         wire.send(sent)
     if sent.endswith(untyped_packet(wireclient.SSL_REQUEST)):
         assert wire.read_bytes(1) == b"N"
     while True:
         try:
-            kind, body = wire.read(LOGIN_TIMEOUT_S + 2)
+            kind, body = wire.read()
         except wireclient.Closed:
             break
         if kind == b"E":
@@ -284,28 +284,28 @@ def test_login_timeout_counts_from_accept(pooler, sent):
             if harness.TARGET == "pgring":
                 assert fields["C"] == "57P05" and "login timeout" in fields["M"]
     took = time.monotonic() - began
-    assert LOGIN_TIMEOUT_S * 0.8 <= took <= LOGIN_TIMEOUT_S + 1.5
+    assert LOGIN_TIMEOUT_S * 0.8 <= took <= harness.at_most(LOGIN_TIMEOUT_S + 1.5)
 
 
 def test_login_timeout_is_not_reset_by_bytes(pooler):
     """A packet that comes byte by byte for ever is not a login."""
     one = pooler(client_login_timeout=int(LOGIN_TIMEOUT_S * 1000))
     wire = one.wire()
-    packet = startup_packet([("user", USER), ("database", DATABASE), ("application_name", "x" * 500)])
+    packet = startup_packet([("user", USER), ("database", DATABASE), ("application_name", "x" * 1000)])  # 30 s
     began = time.monotonic()
     for byte in packet:
         if not wire.silent(0.03):
             break
         wire.send(bytes([byte]))
     took = time.monotonic() - began
-    assert took <= LOGIN_TIMEOUT_S + 1.5, "still connected after %.1f s" % took
+    assert took <= LOGIN_TIMEOUT_S + 15, "still connected after %.1f s" % took
     await_close(wire)
 
 
 def test_login_timeout_ends_with_the_login(pooler):
-    one = pooler(client_login_timeout=int(LOGIN_TIMEOUT_S * 1000))
+    one = pooler(client_login_timeout=3000)
     wire = one.connect()
-    assert wire.silent(LOGIN_TIMEOUT_S + 0.7)
+    assert wire.silent(3.7)
     assert wire.one("SELECT 1") == "1"
 
 
@@ -461,7 +461,7 @@ def test_garbage_before_authentication(pooler, how):
     assert wire.read()[0] == b"R"
     wire.send(GARBAGE_BEFORE_AUTH[how])
     fields = None
-    for kind, body in wire.read_to_end(3):
+    for kind, body in wire.read_to_end():
         assert kind in (b"E",) or how == "first_of_60_kb" and kind == b"R", kind
         fields = wireclient.error_fields(body)
     if fields is not None:
@@ -502,7 +502,7 @@ def test_wrong_scram_final(pooler, how):
     wire.send(sasl_initial(scram.first()))
     _, body = wire.read()
     wire.send(message(b"p", SCRAM_FINALS[how](scram.final(body[4:]))))
-    messages = wire.read_to_end(3)
+    messages = wire.read_to_end()
     assert all(kind == b"E" for kind, _ in messages), "it got in"
     for _, body in messages:
         fields = wireclient.error_fields(body)

@@ -35,7 +35,7 @@ def assert_served(neighbours, number, held_by):
     for i, wire in enumerate(neighbours):
         if wire.silent(0.3):
             held_by.drop()
-        assert wire.rows(wire.read_ready(timeout=8)) == [[str(number), str(i)]]
+        assert wire.rows(wire.read_ready()) == [[str(number), str(i)]]
 
 
 def assert_harmless(one, said):

@@ -39,7 +39,7 @@ class Load:
         while not self.over.is_set():
             try:
                 if wire is None:
-                    wire = wireclient.connect(one.address, USER, PASSWORD, options.get("database", DATABASE), timeout=20)
+                    wire = wireclient.connect(one.address, USER, PASSWORD, options.get("database", DATABASE))
                 rows = wire.ask(sql)
                 if rows != [["load %d" % i]]:
                     self.wrong.append((i, rows))
@@ -58,7 +58,7 @@ class Load:
     def end(self):
         self.over.set()
         for thread in self.threads:
-            thread.join(30)
+            thread.join(60)
         assert not self.wrong, self.wrong[:5]
 
     def rate(self, begin, end):
@@ -91,8 +91,8 @@ def test_server_killed_under_load(pooler, breakable, end):
     first = min(at for at in load.answers if at > back)
     harness.measured("first answer after the return, s", "%.2f" % (first - back))
     harness.measured("answers a second before, and 2.5 s after the return", "%d, %d" % (before, rate))
-    assert first - back < 1, "the first answer took %.2f s" % (first - back)
-    late = [error for at, error in load.errors if at > back + 1]
+    assert first - back < harness.at_most(1), "the first answer took %.2f s" % (first - back)
+    late = [error for at, error in load.errors if at > back + harness.at_most(1)]
     assert not late, late[:3]
     crowd.ask_all(idle, "SELECT {i}")
 
@@ -114,21 +114,22 @@ def frozen(server):
 @pytest.mark.parametrize("seconds", (1.5, pytest.param(5, marks=pytest.mark.slow)))
 def test_server_stopped_for_a_while(pooler, postgres, breakable, seconds):
     """Clients of another server notice nothing; those of the frozen one go on without an error."""
-    one = pooler(databases=[database_row(postgres), database_row(breakable, "frozen")], checkout_timeout=20000, default_pool_size=5,
+    one = pooler(databases=[database_row(postgres), database_row(breakable, "frozen")], default_pool_size=5,
                  users=[{"name": USER, "password": PASSWORD, "databases": [DATABASE, "frozen"]}])
     good = one.connect()
     load = Load(one, 15, database="frozen")
     wait_until(lambda: len(load.answers) > 50, 10, "the load")
-    slowest = 0
+    slowest, answers = 0, 0
     with frozen(breakable):
         began = time.monotonic()
-        while time.monotonic() - began < seconds:
+        while time.monotonic() - began < seconds or answers < 20 and time.monotonic() - began < 30:
             asked = time.monotonic()
             assert good.one("SELECT 1") == "1"
             slowest = max(slowest, time.monotonic() - asked)
+            answers += 1
             time.sleep(0.01)
     harness.measured("slowest answer of the other server, s", "%.3f" % slowest)
-    assert slowest < 1, "another server's client waited %.2f s" % slowest
+    assert answers >= 20 and slowest < harness.at_most(1), "another server's client waited %.2f s" % slowest
     goes_on = time.monotonic()
     wait_until(lambda: load.answers[-1] > goes_on + 0.2, 5, "answers of the server that goes on")
     load.end()
@@ -147,7 +148,7 @@ def reason(one, database=DATABASE, within=3.0):
         wire.ask("SELECT 1")
     except wireclient.ServerError as error:
         harness.measured("error after, s", "%.2f" % (time.monotonic() - began))
-        assert time.monotonic() - began < within, "the error took %.1f s" % (time.monotonic() - began)
+        assert time.monotonic() - began < harness.at_most(within), "the error took %.1f s" % (time.monotonic() - began)
         return "%s %s %s" % (error.sqlstate, error.text, error.fields.get("D", ""))
     finally:
         wire.drop()
@@ -163,10 +164,10 @@ def served_again(one, within=1.0):
                 assert wire.ask("SELECT 'again'") == [["again"]]
             break
         except (wireclient.WireError, OSError):
-            assert time.monotonic() - began < 10, "no service after the repair"
+            assert time.monotonic() - began < harness.at_most(10), "no service after the repair"
             time.sleep(0.01)
     harness.measured("service after the repair, s", "%.2f" % (time.monotonic() - began))
-    assert time.monotonic() - began < within, "service took %.2f s" % (time.monotonic() - began)
+    assert time.monotonic() - began < harness.at_most(within), "service took %.2f s" % (time.monotonic() - began)
 
 
 def test_out_of_connections(pooler, breakable):
@@ -174,7 +175,7 @@ def test_out_of_connections(pooler, breakable):
     breakable.sql("ALTER ROLE %s CONNECTION LIMIT 2" % USER)
     try:
         taken = [breakable.connect() for _ in range(2)]
-        one = pooler(server=breakable, checkout_timeout=2000, connect_timeout=1000)
+        one = pooler(server=breakable, checkout_timeout=20000, connect_timeout=10000)
         assert "53300 " in reason(one) or "too many connections" in reason(one)
         for wire in taken:
             wire.close()
@@ -186,7 +187,7 @@ def test_out_of_connections(pooler, breakable):
 def test_wrong_password(pooler, breakable):
     breakable.sql("ALTER ROLE %s PASSWORD 'another'" % USER)
     try:
-        one = pooler(server=breakable, checkout_timeout=2000, connect_timeout=1000)
+        one = pooler(server=breakable, checkout_timeout=20000, connect_timeout=10000)
         assert "password authentication failed" in reason(one)
         breakable.sql("ALTER ROLE %s PASSWORD '%s'" % (USER, PASSWORD))
         served_again(one)
@@ -195,7 +196,7 @@ def test_wrong_password(pooler, breakable):
 
 
 def test_closed_port(pooler, breakable):
-    one = pooler(server=breakable, checkout_timeout=2000, connect_timeout=1000)
+    one = pooler(server=breakable, checkout_timeout=20000, connect_timeout=10000)
     breakable.stop()
     assert "refused" in reason(one).lower()
     breakable.start()
@@ -233,7 +234,7 @@ def preload(tmp_path):
 def test_host_that_comes_and_goes(pooler, postgres, preload, workers):
     """A name that does not resolve is named in the error; it is looked up anew for each connection, so service follows within 1 s.
     Connections that stand do not care, and serve the clients of cores that have never known the address."""
-    one = pooler(databases=[database_row(postgres, host="moving.test")], checkout_timeout=2000, connect_timeout=1000, env=preload.env(),
+    one = pooler(databases=[database_row(postgres, host="moving.test")], checkout_timeout=20000, connect_timeout=10000, env=preload.env(),
                  default_pool_size=2 * workers, min_pool_size=0, workers=workers)
     assert "moving.test" in reason(one)
     preload.set(address=postgres.host)
@@ -249,7 +250,7 @@ def test_host_that_comes_and_goes(pooler, postgres, preload, workers):
 def test_host_name_is_lost(pooler, postgres, preload):
     """A name that had worked does not resolve any more: its last address is good as long as somebody answers there."""
     preload.set(address=postgres.host)
-    one = pooler(databases=[database_row(postgres, host="moving.test")], checkout_timeout=2000, connect_timeout=1000, env=preload.env())
+    one = pooler(databases=[database_row(postgres, host="moving.test")], checkout_timeout=20000, connect_timeout=10000, env=preload.env())
     wire = one.connect()
     assert wire.one("SELECT 1") == "1"
     preload.set()
@@ -262,7 +263,7 @@ def test_host_name_is_lost(pooler, postgres, preload):
 def test_host_that_moves(pooler, postgres, preload):
     """Nobody listens at the address that the name has; then it gets another one."""
     preload.set(address="127.0.0.2")
-    one = pooler(databases=[database_row(postgres, host="moving.test")], checkout_timeout=2000, connect_timeout=1000, env=preload.env(),
+    one = pooler(databases=[database_row(postgres, host="moving.test")], checkout_timeout=20000, connect_timeout=10000, env=preload.env(),
                  default_pool_size=2)
     assert "refused" in reason(one).lower()
     preload.set(address=postgres.host)
@@ -280,14 +281,14 @@ def test_name_server_that_says_nothing(pooler, postgres, preload, workers):
                  env=preload.env(), min_pool_size=0, workers=workers)
 
     def stuck(name):
-        wire = one.wire(timeout=30)
+        wire = one.wire()
         wire.login(USER, PASSWORD, name)
         return wire.one("SELECT 'served'")
 
     with concurrent.futures.ThreadPoolExecutor(4 * len(names)) as threads:
         waiting = [threads.submit(stuck, name) for name in 4 * names]
         for user in (USER, "sam", "clara"):
-            assert one.connect(user, timeout=10).one("SELECT session_user") == user
+            assert one.connect(user).one("SELECT session_user") == user
         assert not any(future.done() for future in waiting)
         preload.set(address=postgres.host)
         assert [future.result() for future in waiting] == ["served"] * len(waiting)
@@ -314,7 +315,7 @@ def test_host_is_changed_while_it_is_looked_up(pooler, postgres, preload, then):
     one.write()
     assert console.says("RELOAD") == "RELOAD"
     preload.set(address=then)
-    assert len(crowd.answers(wires, 10)) == 4
+    assert len(crowd.answers(wires)) == 4
     preload.set(address=postgres.host)
     time.sleep(0.1)
     crowd.ask_all(wires, "SELECT {i}")
@@ -324,7 +325,7 @@ def test_host_is_changed_while_it_is_looked_up(pooler, postgres, preload, then):
 def test_known_address_is_used(pooler, breakable, preload):
     """The server fails and is back at its old address, and meanwhile the name server has stopped to answer: nobody waits for that."""
     preload.set(address=breakable.host)
-    one = pooler(server=breakable, databases=[database_row(breakable, host="moving.test")], checkout_timeout=4000, connect_timeout=1000,
+    one = pooler(server=breakable, databases=[database_row(breakable, host="moving.test")], checkout_timeout=12000, connect_timeout=3000,
                  env=preload.env())
     assert one.connect().one("SELECT 1") == "1"
     breakable.stop()
@@ -340,7 +341,7 @@ def test_known_address_is_used(pooler, breakable, preload):
 
 def test_wall_clock_is_stepped(pooler, postgres, preload):
     """Years back and forth: no timeout fires, none is late, and the log has the new time."""
-    one = pooler(env=preload.env(), client_idle_timeout=3000, default_pool_size=2, checkout_timeout=1000, idle_timeout=5000, workers=1)
+    one = pooler(env=preload.env(), client_idle_timeout=30000, default_pool_size=2, checkout_timeout=3000, idle_timeout=5000, workers=1)
     wires = crowd.all_connected(one, 4)
     for years in (-10, 20, 0, -1):
         preload.set(seconds=years * 366 * 86400)
@@ -354,13 +355,12 @@ def test_wall_clock_is_stepped(pooler, postgres, preload):
     preload.set(seconds=5 * 366 * 86400)
     kind, body = wires[2].read()
     assert kind == b"E" and "checkout timeout" in error_fields(body)["M"]
-    assert 0.8 < time.monotonic() - began < 2.5
+    assert 2.8 < time.monotonic() - began < harness.at_most(4)
     with one.connect():
         pass
-    wait_until(lambda: any(line.startswith(str(time.gmtime().tm_year + 5)) for line in one.log().splitlines()), 5, "the new time in the log")
-    cpu = one.cpu_seconds()
-    time.sleep(0.5)
-    assert one.cpu_seconds() - cpu < 0.1, "it spins"
+    year = str(time.gmtime(time.time() + 5 * 366 * 86400).tm_year)
+    wait_until(lambda: any(line.startswith(year) for line in one.log().splitlines()), 5, "the new time in the log")
+    one.must_rest(0.2)
 
 
 def log_to(one, target):
@@ -419,19 +419,19 @@ def test_log_that_cannot_be_written(postgres, tmp_path, target):
 def test_end_under_load(pooler, postgres):
     """SIGTERM: transactions that have begun finish, idle clients are told 57P01, and a new process on the same port serves at once."""
     postgres.sql("CREATE TABLE IF NOT EXISTS outage_sink (a int); TRUNCATE outage_sink; GRANT ALL ON outage_sink TO PUBLIC")
-    one = pooler(default_pool_size=8, shutdown_timeout=5000)
+    one = pooler(default_pool_size=8, shutdown_timeout=60000)
     idle, busy = crowd.all_connected(one, 5), crowd.all_connected(one, 8)
     crowd.ask_all(idle, "SELECT 1")
     crowd.ask_all(busy, "BEGIN; INSERT INTO outage_sink VALUES ({i})")
     one.process.signal(signal.SIGTERM)
     for wire in idle:
-        kinds = wire.read_to_end(5)
+        kinds = wire.read_to_end()
         assert [error_fields(body)["C"] for kind, body in kinds if kind == b"E"] == ["57P01"]
     for i, wire in enumerate(busy):
         assert wire.one("SELECT count(*) FROM outage_sink WHERE a = %d" % i) == "1"
         wire.ask("COMMIT")
     for wire in busy:
-        kinds = wire.read_to_end(5)
+        kinds = wire.read_to_end()
         assert [error_fields(body)["C"] for kind, body in kinds if kind == b"E"] == ["57P01"]
     assert one.process.wait(5) == 0
     assert postgres.value("SELECT count(*) FROM outage_sink") == "8"
@@ -440,4 +440,4 @@ def test_end_under_load(pooler, postgres):
     wait_until(one._accepts, 5, "the new process")
     assert one.connect().one("SELECT 1") == "1"
     harness.measured("first answer of the new process, s", "%.2f" % (time.monotonic() - began))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < harness.at_most(2)
