@@ -41,25 +41,23 @@ def test_50_clients_on_5_servers(pooler, postgres, workers):
     assert all(rows[0][0] == str(i) for i, rows, _ in got)
     assert 2 <= most[0] <= 5, "%d server connections" % most[0]
     last = max(seconds for _, _, seconds in got)
-    assert last < 10 * 0.05 * 3 + 1, "the last one waited %.2f s" % last
+    assert last < harness.at_most(10 * 0.05 * 3 + 1), "the last one waited %.2f s" % last
 
 
-def test_waiting_clients_are_served_in_order(pooler):
-    one = pooler(default_pool_size=2, workers=1)
-    holders = crowd.all_connected(one, 2)
-    for holder in holders:
-        holder.ask("BEGIN")
-        holder.ask("SELECT 1")
-    wires = crowd.all_connected(one, 20)
-    for i, wire in enumerate(wires):
-        wire.send(query("SELECT %d, pg_sleep(0.01)" % i))
+def test_waiting_clients_are_served_in_order(pooler, postgres):
+    """The server says when it was whose turn."""
+    postgres.sql("CREATE SEQUENCE IF NOT EXISTS turns; GRANT ALL ON SEQUENCE turns TO PUBLIC; ALTER SEQUENCE turns RESTART")
+    one = pooler(default_pool_size=1, workers=1)
+    holder, *wires = crowd.all_connected(one, 21)
+    holder.ask("BEGIN; SELECT 1")
+    for wire in wires:
+        wire.send(query("SELECT nextval('turns'), pg_sleep(0.01)"))
         time.sleep(0.003)
-    for holder in holders:
-        holder.ask("COMMIT")
-    order = [i for i, _, _ in crowd.answers(wires)]
-    assert len(order) == 20
-    displaced = max(abs(place - i) for place, i in enumerate(order))
-    assert displaced <= 3, "served in the order %s" % order
+    holder.ask("COMMIT")
+    turns = [int(wire.rows(wire.read_ready())[0][0]) for wire in wires]
+    assert sorted(turns) == list(range(1, 21))
+    displaced = max(abs(place - turn) for place, turn in enumerate(turns, 1))
+    assert displaced <= 3, "served in the order %s" % turns
 
 
 @pytest.mark.parametrize("mode", ("transaction", "statement"))
@@ -115,7 +113,7 @@ def test_cold_pool_serves_everybody_at_once(pooler, mode, workers):
     got = crowd.ask_all(wires, "BEGIN; SELECT pg_backend_pid()")
     took = time.monotonic() - began
     assert len({rows[0][0] for _, rows, _ in got}) == 20
-    assert took < 3, "it took %.1f s" % took
+    assert took < harness.at_most(3), "it took %.1f s" % took
     crowd.ask_all(wires, "COMMIT")
 
 
@@ -143,7 +141,7 @@ def test_pool_sizes_of_user_and_database(pooler, postgres):
     """user beats database beats general."""
     databases = [database_row(postgres, "a"), database_row(postgres, "b", pool_size=2)]
     users = [user_row("wire", "a"), user_row("sam", "b"), user_row("mona", "b", pool_size=1)]
-    one = pooler(default_pool_size=3, databases=databases, users=users, checkout_timeout=300, client_connection_recovery="recover")
+    one = pooler(default_pool_size=3, databases=databases, users=users, checkout_timeout=1500, client_connection_recovery="recover")
     for user, database, size in (("wire", "a", 3), ("sam", "b", 2), ("mona", "b", 1)):
         wires = [one.connect(user, database=database) for _ in range(size + 1)]
         for wire in wires[:size]:
@@ -158,20 +156,20 @@ def test_pool_sizes_of_user_and_database(pooler, postgres):
 
 
 def test_checkout_timeout(pooler):
-    one = pooler(default_pool_size=1, checkout_timeout=400)
+    one = pooler(default_pool_size=1, checkout_timeout=1500)
     holder, waiter = one.connect(), one.connect()
     holder.ask("BEGIN; SELECT 1")
     began = time.monotonic()
     with pytest.raises(wireclient.ServerError):
         waiter.ask("SELECT 1")
-    assert 0.3 <= time.monotonic() - began <= 2
+    assert 1.4 <= time.monotonic() - began <= harness.at_most(3)
     assert holder.ask("SELECT 2; COMMIT") == [["2"]]
     assert one.connect().one("SELECT 1") == "1"
 
 
 @pytest.mark.pgring_only
 def test_checkout_timeout_drops_the_client(pooler):
-    one = pooler(default_pool_size=1, checkout_timeout=300, client_connection_recovery="drop")
+    one = pooler(default_pool_size=1, checkout_timeout=1500, client_connection_recovery="drop")
     holder, waiter = one.connect(), one.connect()
     holder.ask("BEGIN; SELECT 1")
     waiter.send(query("SELECT 1"))
@@ -183,7 +181,7 @@ def test_checkout_timeout_drops_the_client(pooler):
 
 @pytest.mark.pgring_only
 def test_checkout_timeout_keeps_the_client(pooler):
-    one = pooler(default_pool_size=1, checkout_timeout=300, client_connection_recovery="recover")
+    one = pooler(default_pool_size=1, checkout_timeout=1500, client_connection_recovery="recover")
     holder, waiter = one.connect(), one.connect()
     holder.ask("BEGIN; SELECT 1")
     for request in (query("SELECT 1"), parse("SELECT 1") + bind() + execute() + SYNC, query("SELECT 1")):
@@ -222,14 +220,12 @@ def test_many_waiting_clients_leave(pooler):
     for _ in range(3):
         wires = crowd.all_connected(one, 30)
         for wire in wires:
-            wire.send(query("SELECT pg_sleep(10)"))
+            wire.send(query("SELECT pg_sleep(600)"))
         for i, wire in enumerate(wires):
             wire.drop(i % 2 == 0)
     for holder in holders:
         holder.ask("COMMIT")
-    began = time.monotonic()
     crowd.ask_all(crowd.all_connected(one, 10), "SELECT 1")
-    assert time.monotonic() - began < 5
 
 
 # ---- how long servers live -----------------------------------------------------------------------------------------------
@@ -239,7 +235,6 @@ def test_idle_timeout(pooler, postgres):
     one = pooler(idle_timeout=400, min_pool_size=0)
     wires = crowd.all_connected(one, 5)
     crowd.ask_all(wires, "SELECT pg_sleep(0.05)")
-    assert len(postgres.server_pids(USER)) >= 1
     wait_until(lambda: not postgres.server_pids(USER), 4, "end of the idle connections")
     crowd.ask_all(wires, "SELECT 1")
 
@@ -281,9 +276,9 @@ def test_server_lifetime_under_load(pooler):
     wires = crowd.all_connected(one, 8)
     began = time.monotonic()
     pids = set()
-    while time.monotonic() - began < 2:
+    while time.monotonic() - began < 2 or len(pids) < 8:
+        assert time.monotonic() - began < harness.PATIENCE_S, "only %d connections" % len(pids)
         pids |= {rows[0][0] for _, rows, _ in crowd.ask_all(wires, "SELECT pg_backend_pid()")}
-    assert len(pids) >= 8
 
 
 # ---- what a client leaves behind -----------------------------------------------------------------------------------------
@@ -401,7 +396,6 @@ def test_abandoned(pooler_of_one, postgres, way, goodbye, mode):
     {"closes": lambda: leaver.drop(), "resets": lambda: leaver.drop(True), "terminates": leaver.close}[goodbye]()
     for number in range(3):
         heir = one.connect()
-        heir.timeout = 8
         heir.send(query("SELECT 'heir %d', current_setting('transaction_isolation'), current_setting('work_mem')" % number))
         messages = heir.read_ready()
         assert [kind for kind, _ in messages] == [b"T", b"D", b"C", b"Z"], [wireclient.render(*m)[:200] for m in messages]
@@ -410,8 +404,7 @@ def test_abandoned(pooler_of_one, postgres, way, goodbye, mode):
         heir.send(parse("SELECT $1") + bind(["x"]) + execute() + SYNC)
         assert [kind for kind, _ in heir.read_ready()] == [b"1", b"2", b"D", b"C", b"Z"]
         heir.close()
-    postgres.sql("SET lock_timeout = '3s'")
-    postgres.sql("LOCK TABLE lines, pairs IN ACCESS EXCLUSIVE MODE; SELECT 1")
+    postgres.sql("SET LOCAL lock_timeout = '35s'; LOCK TABLE lines, pairs IN ACCESS EXCLUSIVE MODE; SELECT 1")
     assert postgres.sql("SELECT line FROM lines UNION ALL SELECT b FROM pairs") == []
 
 
@@ -440,7 +433,7 @@ def pooler_of_one(postgres):
         if mode in running and not running[mode].process.alive():
             running.pop(mode).finish()
         if mode not in running:
-            running[mode] = harness.POOLERS[harness.TARGET](postgres, general={"pooler_mode": mode, "default_pool_size": 1, "checkout_timeout": 3000}).start()
+            running[mode] = harness.POOLERS[harness.TARGET](postgres, general={"pooler_mode": mode, "default_pool_size": 1}).start()
         return running[mode]
 
     yield get
@@ -503,13 +496,13 @@ def test_listen_in_session_mode(pooler):
     listener.ask("LISTEN news")
     assert listener.silent(0.1)
     speaker.ask("NOTIFY news, 'extra'")
-    kind, body = listener.read(5)
+    kind, body = listener.read()
     assert kind == b"A" and body[4:] == b"news\0extra\0"
     assert listener.one("SELECT 1") == "1"
     speaker.ask("BEGIN; NOTIFY news, 'later'")
     assert listener.silent(0.2)
     speaker.ask("COMMIT")
-    assert listener.read(5)[1][4:] == b"news\0later\0"
+    assert listener.read()[1][4:] == b"news\0later\0"
 
 
 def test_parameter_changed_by_the_administrator(pooler, postgres):
@@ -628,7 +621,7 @@ def test_cancel_from_any_core_hits_the_right_query(pooler, postgres):
         for i in order:
             wires[i].cancel()
             with pytest.raises(wireclient.ServerError) as caught:
-                wires[i].rows(wires[i].read_ready(1, 5))
+                wires[i].rows(wires[i].read_ready())
             assert caught.value.sqlstate == "57014"
             order_left = order[order.index(i) + 1:]
             postgres.await_active("victim", len(order_left))
@@ -683,10 +676,13 @@ def test_cancel_race_with_the_end_of_queries(pooler):
     victim, bystander = one.connect(), one.connect()
     chance = random.Random(1)
     cancelled = 0
-    for _ in range(60):
-        victim.send(query("SELECT pg_sleep(0.01)"))
-        bystander.send(query("SELECT pg_sleep(0.02)"))
-        time.sleep(chance.random() * 0.015)
+    for turn in range(1200):
+        if turn >= 60 and cancelled:
+            break
+        seconds = 0.01 * (1 + turn // 60)  # where cancels take longer than the queries
+        victim.send(query("SELECT pg_sleep(%g)" % seconds))
+        bystander.send(query("SELECT pg_sleep(%g)" % (seconds * 2)))
+        time.sleep(chance.random() * seconds * 1.5)
         victim.cancel()
         try:
             victim.rows(victim.read_ready())
@@ -708,7 +704,7 @@ def test_many_cancels_at_once(pooler, postgres):
         connection.send(wireclient.untyped_packet(wireclient.CANCEL_REQUEST, struct.pack("!i", wire.pid) + wire.secret))
         cancels.append(connection)
     for connection in cancels:
-        assert connection.read_to_end(5) == []
+        assert connection.read_to_end() == []
     with pytest.raises(wireclient.ServerError):
         wire.rows(wire.read_ready())
     for _ in range(10):
@@ -719,13 +715,13 @@ def test_many_cancels_at_once(pooler, postgres):
 
 
 def test_client_idle_timeout(pooler):
-    one = pooler(client_idle_timeout=400)
+    one = pooler(client_idle_timeout=2000)
     busy, idle = one.connect(), one.connect()
     began = time.monotonic()
-    while time.monotonic() - began < 0.8:
+    while time.monotonic() - began < 3:
         busy.ask("SELECT 1")
         time.sleep(0.05)
-    messages = idle.read_to_end(3)
+    messages = idle.read_to_end()
     assert [kind for kind, _ in messages] == [b"E"]
     fields = wireclient.error_fields(messages[0][1])
     assert fields["S"] == "FATAL"
@@ -738,7 +734,7 @@ def test_client_idle_in_transaction_timeout(pooler, postgres):
     one = pooler(client_idle_in_transaction_timeout=400, default_pool_size=1)
     idle = one.connect()
     idle.ask("BEGIN; INSERT INTO lines (line) VALUES ('lost')")
-    messages = idle.read_to_end(3)
+    messages = idle.read_to_end()
     assert [kind for kind, _ in messages] == [b"E"]
     fields = wireclient.error_fields(messages[0][1])
     assert fields["S"] == "FATAL"
@@ -750,12 +746,12 @@ def test_client_idle_in_transaction_timeout(pooler, postgres):
 
 
 def test_query_timeout(pooler):
-    one = pooler(query_timeout=400, default_pool_size=1)
+    one = pooler(query_timeout=1500, default_pool_size=1)
     wire = one.connect()
     began = time.monotonic()
-    wire.send(query("SELECT pg_sleep(5)"))
-    messages = wire.read_to_end(3)
-    assert time.monotonic() - began < 2.5
+    wire.send(query("SELECT pg_sleep(600)"))
+    messages = wire.read_to_end()
+    assert time.monotonic() - began < harness.at_most(2.5)
     fields = wireclient.error_fields(messages[-1][1])
     assert fields["S"] == "FATAL"
     if harness.TARGET == "pgring":
@@ -836,12 +832,10 @@ def test_slow_reader_stops_only_itself(pooler, workers):
     began, longest = time.monotonic(), 0
     while time.monotonic() - began < 1.5:
         longest = max([longest] + [seconds for _, _, seconds in crowd.ask_all(others, "SELECT {i}")])
-    assert longest < 0.5, "somebody waited %.2f s" % longest
+    assert longest < harness.at_most(0.5), "somebody waited %.2f s" % longest
     if not (harness.TARGET == "pgring" and harness.binary_is_sanitized()):
         assert one.rss_kb() - before < 65536, "memory grew by %d kB" % (one.rss_kb() - before)
-    used = one.cpu_seconds()
-    time.sleep(0.5)
-    assert one.cpu_seconds() - used < 0.2, "it spins while nobody reads"
+    one.must_rest(0.4)
     slow.timeout = 60
     count = size = 0
     while True:
@@ -859,7 +853,7 @@ def test_slow_server_stops_only_its_client(pooler):
     one = pooler(default_pool_size=3)
     wire = one.connect()
     others = crowd.all_connected(one, 4)
-    wire.send(query("SELECT pg_sleep(1.5)"))
+    wire.send(query("SELECT pg_sleep(600)"))
     before = one.rss_kb()
     huge = query("SELECT length('" + "x" * (1 << 20) + "')")
     sent = 0
@@ -873,7 +867,7 @@ def test_slow_server_stops_only_its_client(pooler):
             break
         sent = 0
     longest = max(seconds for _ in range(20) for _, _, seconds in crowd.ask_all(others, "SELECT {i}"))
-    assert longest < 0.5
+    assert longest < harness.at_most(0.5)
     if not (harness.TARGET == "pgring" and harness.binary_is_sanitized()):
         assert one.rss_kb() - before < 65536
     wire.drop()
@@ -885,9 +879,7 @@ def test_idle_costs_nothing(pooler):
     wires = crowd.all_connected(one, 50)
     crowd.ask_all(wires, "SELECT 1")
     time.sleep(0.3)
-    used = one.cpu_seconds()
-    time.sleep(1.5)
-    assert one.cpu_seconds() - used <= 0.03
+    one.must_rest(0.02)
 
 
 # ---- end of the pooler -----------------------------------------------------------------------------------------------
@@ -897,7 +889,7 @@ def test_idle_costs_nothing(pooler):
 def test_sigterm_waits_for_transactions(pooler, postgres):
     """A transaction that is under way may end; new clients are refused."""
     postgres.sql("SELECT wire_reset()")
-    one = pooler(shutdown_timeout=5000)
+    one = pooler(shutdown_timeout=60000)
     wire, idle = one.connect(), one.connect()
     wire.ask("BEGIN; INSERT INTO lines (line) VALUES ('before')")
     one.process.signal(signal.SIGTERM)
@@ -907,7 +899,7 @@ def test_sigterm_waits_for_transactions(pooler, postgres):
     wire.ask("COMMIT")
     assert one.process.wait(5) == 0
     assert postgres.value("SELECT count(*) FROM lines") == "2"
-    for messages in (idle.read_to_end(2), wire.read_to_end(2)):
+    for messages in (idle.read_to_end(), wire.read_to_end()):
         assert all(wireclient.error_fields(body)["C"] == "57P01" for kind, body in messages if kind == b"E")
 
 
@@ -919,7 +911,7 @@ def test_shutdown_timeout_is_a_bound(pooler, number):
     wire.ask("BEGIN; SELECT 1")
     began = time.monotonic()
     one.process.signal(getattr(signal, number))
-    assert one.process.wait(5) == 0
-    assert time.monotonic() - began < 3
-    messages = wire.read_to_end(2)
+    assert one.process.wait() == 0
+    assert time.monotonic() - began < harness.at_most(3)
+    messages = wire.read_to_end()
     assert messages and wireclient.error_fields(messages[-1][1])["C"] == "57P01"
