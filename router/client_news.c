@@ -239,10 +239,10 @@ static void news_lost(struct core *core, struct lease *lease, const struct lease
 		return;
 	}
 	/* What a session or a transaction had on its server is gone, and what was sent behind the lost request may rely on it:
-	 * to go on would be a lie. */
+	 * to go on would be a lie. So it would where a COPY has swallowed a Sync: the client may have no other to send. */
 	if (client->state == CLIENT_SETTLING || lease->keeps || loss->held || loss->status != 'I' ||
 		client->status != 'I' || pending_readies(loss->pending) > 1 ||
-		client->in.bytes > 0) {
+		loss->pending->has_swallowed || client->in.bytes > 0) {
 		client_fatal(core, client, loss->fault);
 		return;
 	}

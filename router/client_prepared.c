@@ -47,6 +47,14 @@ static bool prepared_take_apart(
 	return true;
 }
 
+/* Whether something stands behind the name that may be all. */
+static bool prepared_has_more(
+	const struct client_request *message, const struct prepared_parts *parts)
+{
+	return (message->frame.type == CLIENT_DESCRIBE || message->frame.type == CLIENT_CLOSE) &&
+		parts->rest != parts->end;
+}
+
 static bool prepared_is_ours(const struct prepared_parts *parts)
 {
 	return parts->name_len >= STATEMENT_NAME_PREFIX &&
@@ -176,7 +184,7 @@ bool client_prepared_close_here(
 		message->frame.bytes != FRAME_HEAD + message->body_len ||
 		(message->body[0] != 'S' && message->body[0] != 'P'))
 		return false;
-	if (!prepared_take_apart(message, &parts) || parts.rest != parts.end)
+	if (!prepared_take_apart(message, &parts) || prepared_has_more(message, &parts))
 		return false;
 	if (message->body[0] == 'S' && parts.name_len == 0) {
 		client->lease.knows_unnamed = false;
@@ -572,8 +580,12 @@ bool client_prepared_send(struct core *core, struct client *client,
 	if (message->frame.type == CLIENT_QUERY ||
 		(message->frame.type == CLIENT_PARSE && client_sql_takes(core, client, message)))
 		return client_sql_send(core, client, message, ret_dealt);
-	if (unlikely(!prepared_take_apart(message, &parts))) {
-		*ret_dealt = prepared_refuse(core, client, message, REFUSAL_NAME_TOO_LONG);
+	if (unlikely(!prepared_take_apart(message, &parts) || prepared_has_more(message, &parts))) {
+		*ret_dealt = 0;
+		if (message->frame.bytes == FRAME_HEAD + message->body_len) /* it will fail */
+			lease_note(core, &client->lease, prepared_kind(message), 0);
+		else
+			*ret_dealt = prepared_refuse(core, client, message, REFUSAL_NAME_TOO_LONG);
 		return true;
 	}
 	switch (message->frame.type) {
