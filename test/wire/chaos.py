@@ -237,6 +237,38 @@ class Life:
                 wire.drop(reset=self.end == "reset")
 
 
+class Gate:
+    """A client that never gets in: its startup and login are malformed, cut and stalled."""
+
+    def __init__(self, seed):
+        self.seed, self.rng = seed, random.Random("gate %d" % seed)
+        rng = self.rng
+        pairs = [("user", USER), ("database", DATABASE), ("application_name", "gate"), ("options", "-c work_mem=1MB"), ("_pq_.x", "1")]
+        rng.shuffle(pairs)
+        packets = [wireclient.startup_packet(pairs[:rng.randint(0, 5)], rng.choice((wireclient.PROTOCOL_3_0, wireclient.PROTOCOL_3_2, 2 << 16, 3 << 16 | 9, 7)))]
+        packets.append(message(b"p", text("SCRAM-SHA-256") + struct.pack("!i", 9) + b"n,,n=,r=x"))
+        packets += [message(b"p", b"c=biws,r=x,p=eA=="), query("SELECT 1")]
+        for _ in range(rng.randint(0, 2)):
+            packets.insert(0, wireclient.untyped_packet(rng.choice((wireclient.SSL_REQUEST, wireclient.GSSENC_REQUEST)), b"x" * rng.choice((0, 0, 1))))
+        for _ in range(rng.randint(0, 2)):
+            one_mutation(rng, packets)
+        data = bytearray(b"".join(packets))
+        for _ in range(rng.choice((0, 0, 1, 3))):
+            data[rng.randrange(min(len(data), 60))] = rng.randrange(256)
+        self.data = bytes(data[:rng.randrange(len(data))] if rng.random() < 0.3 else data)
+
+    def __str__(self):
+        return "gate %d: %r" % (self.seed, self.data[:300])
+
+    def live(self, address, database=DATABASE):
+        with wireclient.Wire(address, 2) as wire:
+            step = self.rng.choice((1, 7, 1 << 20))
+            for at in range(0, min(len(self.data), 500), step):
+                wire.sock.send(self.data[at:at + step])
+            wire.silent(self.rng.choice((0, 0.01, 0.1)))
+            wire.drop(self.rng.random() < 0.5)
+
+
 # ---- a server in between ------------------------------------------------------------------------------------------------------
 
 FAULT = re.compile(rb"/\* break (\w+) (\d+) \*/")
@@ -278,6 +310,27 @@ FAULTS = {
 }
 
 
+class Torn:
+    """What is to be broken on one connection: (behind how many ReadyForQuery, what, at which message from there on)."""
+
+    def __init__(self):
+        self.due, self.asked, self.readies = [], 0, -1  # that of the login has number -1
+
+    def fault(self, kind):
+        """The fault of this message, if it has one."""
+        found = None
+        while self.due and self.due[0][0] < self.readies:
+            del self.due[0]  # whose answer was to be broken has had all of it
+        if self.due and self.due[0][0] == self.readies:
+            at, name, count = self.due.pop(0)
+            if count == 0:
+                found = name
+            else:
+                self.due.insert(0, (at, name, count - 1))
+        self.readies += kind == b"Z"
+        return found
+
+
 class Breaker:
     """Stands between pgring and PostgreSQL. What it breaks is said in a comment of the statement: which fault, and at which message of
     the answer. breaks_logins: the share of new connections that it breaks before they are ready."""
@@ -300,21 +353,26 @@ class Breaker:
                 client.close()
                 continue
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            due = []
+            torn = Torn()
             if self.rng.random() < self.breaks_logins:
-                due.append((self.rng.choice(list(FAULTS)), self.rng.randint(0, 18)))
-            threading.Thread(target=self._up, args=(client, server, due), daemon=True).start()
-            threading.Thread(target=self._down, args=(client, server, due, random.Random(self.rng.random())), daemon=True).start()
+                torn.due.append((-1, self.rng.choice(list(FAULTS)), self.rng.randint(0, 18)))
+            threading.Thread(target=self._up, args=(client, server, torn), daemon=True).start()
+            threading.Thread(target=self._down, args=(client, server, torn, random.Random(self.rng.random())), daemon=True).start()
 
-    @staticmethod
-    def _up(client, server, due):
-        tail = b""
+    def _up(self, client, server, torn):
+        buf, is_typed = b"", False
         try:
             while data := client.recv(65536):
-                seen = tail + data
-                found = FAULT.findall(seen)
-                tail = b"" if found else seen[-64:]
-                due += [(name.decode(), int(count)) for name, count in found]
+                buf += data
+                while len(buf) >= 5:
+                    length = struct.unpack_from("!i", buf, 1)[0] + 1 if is_typed else struct.unpack_from("!i", buf)[0]
+                    if len(buf) < length:
+                        break
+                    one, buf = buf[:length], buf[length:]
+                    if is_typed and one[:1] in b"PQ":
+                        torn.due += [(torn.asked, name.decode(), int(count)) for name, count in FAULT.findall(one)]
+                    torn.asked += is_typed and one[:1] in b"QSF"
+                    is_typed = True
                 server.sendall(data)
             server.shutdown(socket.SHUT_WR)
         except OSError:
@@ -324,7 +382,7 @@ class Breaker:
         except OSError:
             pass
 
-    def _down(self, client, server, due, rng):
+    def _down(self, client, server, torn, rng):
         buf, how = b"", "fin"
         try:
             while data := server.recv(65536):
@@ -333,16 +391,8 @@ class Breaker:
                 while len(buf) >= 5 and len(buf) > struct.unpack_from("!i", buf, 1)[0]:
                     length = 1 + struct.unpack_from("!i", buf, 1)[0]
                     one, buf = buf[:length], buf[length:]
-                    if not due:
-                        out += one
-                        continue
-                    if one[:1] == b"Z" and due[0][1] > 0:  # whose answer was to be broken has had all of it
-                        del due[0]
-                        out += one
-                        continue
-                    name, count = due.pop(0)
-                    if count > 0:
-                        due.insert(0, (name, count - 1))
+                    name = torn.fault(one[:1])
+                    if not name:
                         out += one
                         continue
                     self.broken += 1
@@ -494,15 +544,50 @@ class Honest:
             return ""
         return wrong
 
+    def cancelled(self):
+        """What it asks for is cancelled, and nothing else is."""
+        self.wire.send(query("SELECT '%s', pg_sleep(60)" % self.me))
+        time.sleep(self.rng.choice((0, 0.01, 0.05)))
+        for _ in range(40):
+            self.wire.cancel()
+            if not self.wire.silent(0.5):
+                break
+        answer = self.wire.read_ready()
+        codes = [wireclient.error_fields(body)["C"] for kind, body in answer if kind == b"E"]
+        return None if codes == ["57014"] else "cancelled by %s: %s" % (self.me, answer)
+
+    def notified(self):
+        """It hears what it says, once and in order."""
+        self.wire.send(query("LISTEN honest_%s" % self.me))
+        said, heard = ["%d.%d" % (self.rounds, i) for i in range(4)], []
+        answer = self.wire.read_ready()
+        for word in said:
+            self.wire.send(query("NOTIFY honest_%s, '%s'" % (self.me, word)))
+            answer += self.wire.read_ready()
+        while sum(kind == b"A" for kind, _ in answer) < len(said):
+            answer.append(self.wire.read())
+        self.wire.send(query("UNLISTEN *"))
+        answer += self.wire.read_ready()
+        heard = [body.split(b"\0")[-2].decode() for kind, body in answer if kind == b"A"]
+        return None if heard == said and not any(kind == b"E" for kind, _ in answer) else "%s heard %s, %s" % (self.me, heard, answer)
+
     def round(self):
         self.rounds += 1
         try:
             if self.wire is None:
                 self.doing = "login"
                 self.wire = self.connect()
-            name, data, count = self.rng.choice(self.scripts)
-            self.doing = name
-            found = self.judged(name, self.asked(self.wire, data, count))
+            special = self.rng.random() if self.is_exact else 1
+            if special < 0.03:
+                self.doing = "cancel"
+                found = self.cancelled()
+            elif special < 0.06:
+                self.doing = "notify"
+                found = self.notified()
+            else:
+                name, data, count = self.rng.choice(self.scripts)
+                self.doing = name
+                found = self.judged(name, self.asked(self.wire, data, count))
         except (wireclient.ServerError, wireclient.Closed, AssertionError) as problem:
             if self.is_exact:
                 raise

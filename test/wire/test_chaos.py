@@ -2,7 +2,7 @@
 they are to get, whatever the others do, and nothing is left when it is over.
 
 Each way is a mode of pooling, one of prepared statements and a number of cores. CHAOS_S says how long each one takes (2.5 s),
-CHAOS_SEEDS where the seeds begin, CHAOS_WAYS which ways (all). What fails prints the last lives of the chaotic clients: a seed makes
+CHAOS_SEEDS where the seeds begin, CHAOS_WAYS which ways (all), CHAOS_SETTINGS which of WILD. What fails prints the last lives of the chaotic clients: a seed makes
 one (chaos.py).
 """
 import os
@@ -21,11 +21,15 @@ from wireclient import SYNC, bind, execute, parse
 
 pytestmark = pytest.mark.pgring_only
 
+# More settings for pgring, of which a way gets those of its number: all that is rare becomes frequent.
+WILD = ({}, {"prepared_statements_limit": 3, "healthcheck_interval": 0}, {"server_lifetime": 300, "idle_timeout": 30, "min_pool_size": 1},
+        {"prepared_statements_limit": 1, "server_lifetime": 100}, {"client_buffer_limit": 4194304})
 LENGTH_S = float(os.environ.get("CHAOS_S", "2.5"))
 FIRST = int(os.environ.get("CHAOS_SEEDS", "1"))
 ALL = [(mode, prepared, workers) for mode in ("transaction", "session", "statement") for prepared in ("extended", "full") for workers in (1, 4)]
 USUAL = [("transaction", "extended", 1), ("transaction", "full", 4), ("session", "extended", 4), ("statement", "full", 1)]
 WAYS = ALL if os.environ.get("CHAOS_WAYS") == "all" else USUAL
+SETTINGS = int(os.environ.get("CHAOS_SETTINGS", "0"))
 CHAOTIC, VICTIMS, HONEST = 4, 2, 3
 TORN = "torn"
 
@@ -103,7 +107,7 @@ def test_nobody_is_harmed(pooler, postgres, ready, way):
     one = pooler(databases=[database_row(postgres), dict(database_row(postgres, TORN), port=breaker.port)], users=[
         {"name": harness.USER, "password": harness.PASSWORD, "databases": [DATABASE, TORN]}], default_pool_size=size, pooler_mode=mode,
         prepared_statements=prepared, workers=workers, checkout_timeout=60000, rollback_timeout=1000, log_connections=False,
-        log_disconnections=False)
+        log_disconnections=False, client_login_timeout=2000, **WILD[(WAYS.index(way) + SETTINGS) % 4 if SETTINGS < 4 else SETTINGS])
     console = Console(one.console(timeout=60))
     honest = [chaos.Honest("%s%d" % (kind, number), postgres, one.address, database, mode, database == DATABASE)
               for number in range(HONEST) for kind, database in (("calm", DATABASE), (TORN, TORN))]
@@ -112,6 +116,7 @@ def test_nobody_is_harmed(pooler, postgres, ready, way):
     crowd = Crowd(time.monotonic() + LENGTH_S)
     for _ in range(CHAOTIC):
         crowd.repeat(lambda: chaotic(crowd, one, chaos.Life, DATABASE))
+    crowd.repeat(lambda: chaotic(crowd, one, chaos.Gate, DATABASE))
     for _ in range(VICTIMS):
         crowd.repeat(lambda: chaotic(crowd, one, chaos.Victim, TORN))
     for client in honest:
