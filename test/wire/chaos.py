@@ -200,9 +200,12 @@ class Life:
                 wire.at = 0
         return not data
 
+    def login(self, address, database):
+        return wireclient.connect(address, USER, PASSWORD, database, timeout=30)
+
     def live(self, address, database=DATABASE):
         deadline = time.monotonic() + 1.5
-        with wireclient.connect(address, USER, PASSWORD, database, timeout=30) as wire:
+        with self.login(address, database) as wire:
             for chunk in self.chunks():
                 if not self.send(wire, chunk, deadline):
                     break
@@ -267,6 +270,30 @@ class Gate:
                 wire.sock.send(self.data[at:at + step])
             wire.silent(self.rng.choice((0, 0.01, 0.1)))
             wire.drop(self.rng.random() < 0.5)
+
+
+SHOWS = ("POOLS", "CLIENTS", "SERVERS", "STATS", "CONFIG", "MEM", "LISTS", "USERS", "DATABASES", "VERSION", "nothing", "POOLS extra", "")
+
+
+class Operator(Life):
+    """A chaotic client of the console."""
+
+    def __init__(self, seed):
+        super().__init__(seed)
+        rng, messages = self.rng, []
+        for _ in range(rng.randint(1, 6)):
+            show = "SHOW " + rng.choice(SHOWS)
+            messages += rng.choice((
+                [query(show)], [parse(show), bind(), describe_portal(), execute(), SYNC], [parse(show, "s"), describe_statement("s"), SYNC, bind(name="s"), execute(), SYNC],
+                [bind(name="s", portal="p", result_formats=(rng.choice((0, 1, 2)),)), execute("p", rng.choice((0, 1, 2))), execute("p"), close_portal("p"), SYNC],
+                [close_statement("s"), SYNC], [query(show + ";" + show)], [query("SHOW " + "x" * rng.choice((100, 70000)))], [query("WHAT"), FLUSH], [SYNC, FLUSH],
+                [parse(show + " $1", types=(25,) * rng.choice((1, 30000))), bind(("x",)), execute(), SYNC], [query("SET x = 1")], group(rng)))
+        self.messages = mutated(rng, messages)
+        self.data = b"".join(self.messages)
+        self.cut = rng.randrange(len(self.data) + 1) if rng.random() < 0.3 else len(self.data)
+
+    def login(self, address, database):
+        return wireclient.connect(address, harness.ADMIN["user"], harness.ADMIN["password"], harness.ADMIN["name"], timeout=30)
 
 
 # ---- a server in between ------------------------------------------------------------------------------------------------------
@@ -444,11 +471,17 @@ class Victim:
 
     def live(self, address, database):
         with wireclient.connect(address, USER, PASSWORD, database, timeout=30) as wire:
+            if self.rng.random() < 0.1:
+                wire.send(self.data)
+                return
+            wire.buf.clear()
+            wire.at = 0
             wire.send(self.data)
-            deadline = time.monotonic() + (0.3 if self.name == "dropped" else 1.0)
-            while not wire.eof and time.monotonic() < deadline and b"Z\0\0\0\5" not in wire.buf:
+            deadline = time.monotonic() + (0.1 if self.name == "dropped" else 0.4)
+            count = sum(self.data.count(kind) for kind in (b"S\0\0\0\4", b"Q\0\0\0"))
+            while not wire.eof and time.monotonic() < deadline and wire.buf.count(b"Z\0\0\0\5") < count:
+                wire.at = len(wire.buf)
                 wire.silent(0.02)
-                wire.at = len(wire.buf) if len(wire.buf) < 20 else len(wire.buf) - 10
             if self.rng.random() < 0.5:
                 wire.drop(self.rng.random() < 0.5)
 
@@ -537,7 +570,7 @@ class Honest:
             return wrong
         kind, body = answer[at]
         fields = wireclient.error_fields(body) if kind == b"E" else {}
-        lost = fields.get("C", "")[:2] in ("08", "57", "58") and fields["M"] != "chaos" or fields.get("M", "").startswith("server login failed: ")
+        lost = fields.get("C", "")[:2] in ("08", "57", "58") and fields["M"] != "chaos" or fields.get("M", "").startswith(("server login failed: ", "the server asks for"))
         # A server that said of a Parse that it failed, and yet had done it, is found out once.
         if kind == b"end" or lost or fields.get("C") == "42P05":
             self.refusals[fields.get("C")] = self.refusals.get(fields.get("C"), 0) + 1

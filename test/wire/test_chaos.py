@@ -117,6 +117,7 @@ def test_nobody_is_harmed(pooler, postgres, ready, way):
     for _ in range(CHAOTIC):
         crowd.repeat(lambda: chaotic(crowd, one, chaos.Life, DATABASE))
     crowd.repeat(lambda: chaotic(crowd, one, chaos.Gate, DATABASE))
+    crowd.repeat(lambda: chaotic(crowd, one, chaos.Operator, None))
     for _ in range(VICTIMS):
         crowd.repeat(lambda: chaotic(crowd, one, chaos.Victim, TORN))
     for client in honest:
