@@ -69,11 +69,14 @@ def strange(rng):
         message(b"p"), message(b"X", b"xyz"), wireclient.startup_packet([("user", USER), ("database", DATABASE)]), wireclient.untyped_packet(wireclient.SSL_REQUEST),
         wireclient.untyped_packet(wireclient.GSSENC_REQUEST), wireclient.untyped_packet(wireclient.CANCEL_REQUEST, struct.pack("!ii", 1, 2)),
         message(b"Z", b"I"), message(b"D", b""), message(b"D", b"X\0"), message(b"C", b"S"), message(b"C", b"Q\0"), message(b"E", b"\0"), message(b"E", b"\0\0\0"),
-        message(b"B", b"\0\0"), message(b"B", b"\0\0\xff\xff\0\0\0\0"), message(b"P", b"\0"), message(b"P", b"\0SELECT 1\0\0\5"), message(b"Q", b""), message(b"Q", b"SELECT 1"),
+        message(b"B", b"\0\0"),
+        message(b"B", b"\0\0\xff\xff\0\0\0\0"), message(b"P", b"\0"), message(b"P", b"\0SELECT 1\0\0\5"), message(b"Q", b""), message(b"Q", b"SELECT 1"),
         message(b"Q", b"SELECT 1\0SELECT 2\0"), message(b"F", bytes(4)), message(b"F", bytes(2)), message(b"c", b"x"), message(b"f", b""), message(b"f", b"no end"),
         message(b"d", b""), bytes(rng.randrange(256) for _ in range(rng.randint(1, 40))), bytes([rng.randrange(256)]) + struct.pack("!i", 4), b"\0" * rng.randint(1, 9),
-        bind(("1", "2", "3")), bind(formats=(1, 0, 7)), bind(result_formats=(1, 1, 1, 1)), bind(result_formats=(9,)), execute("nobody"), execute(rows=-1),
-        parse("SELECT $70000"), parse("SELECT $1", types=(0,) * 9), parse("SELECT 1", "n" * 5000), describe_portal("n" * 5000), query("SELECT '\udcff'".encode("utf-8", "surrogateescape")),
+        bind(("1", "2", "3")), bind(formats=(1, 0, 7)), bind(result_formats=(1, 1, 1, 1)),
+        bind(result_formats=(9,)), execute("nobody"), execute(rows=-1),
+        parse("SELECT $70000"), parse("SELECT $1", types=(0,) * 9), parse("SELECT 1", "n" * 5000), describe_portal("n" * 5000),
+        query("SELECT '\udcff'".encode("utf-8", "surrogateescape")),
         execute(), bind(), describe_portal(), describe_statement("nobody"), close_statement(), close_portal("p"), query("COPY public.chaos_sink FROM STDIN"),
     ))
 
@@ -284,7 +287,8 @@ class Operator(Life):
         for _ in range(rng.randint(1, 6)):
             show = "SHOW " + rng.choice(SHOWS)
             messages += rng.choice((
-                [query(show)], [parse(show), bind(), describe_portal(), execute(), SYNC], [parse(show, "s"), describe_statement("s"), SYNC, bind(name="s"), execute(), SYNC],
+                [query(show)], [parse(show), bind(), describe_portal(), execute(), SYNC],
+                [parse(show, "s"), describe_statement("s"), SYNC, bind(name="s"), execute(), SYNC],
                 [bind(name="s", portal="p", result_formats=(rng.choice((0, 1, 2)),)), execute("p", rng.choice((0, 1, 2))), execute("p"), close_portal("p"), SYNC],
                 [close_statement("s"), SYNC], [query(show + ";" + show)], [query("SHOW " + "x" * rng.choice((100, 70000)))], [query("WHAT"), FLUSH], [SYNC, FLUSH],
                 [parse(show + " $1", types=(25,) * rng.choice((1, 30000))), bind(("x",)), execute(), SYNC], [query("SET x = 1")], group(rng)))
@@ -570,7 +574,8 @@ class Honest:
             return wrong
         kind, body = answer[at]
         fields = wireclient.error_fields(body) if kind == b"E" else {}
-        lost = fields.get("C", "")[:2] in ("08", "57", "58") and fields["M"] != "chaos" or fields.get("M", "").startswith(("server login failed: ", "the server asks for"))
+        lost = fields.get("C", "")[:2] in ("08", "57", "58") and fields["M"] != "chaos"
+        lost = lost or fields.get("M", "").startswith(("server login failed: ", "the server asks for"))
         # A server that said of a Parse that it failed, and yet had done it, is found out once.
         if kind == b"end" or lost or fields.get("C") == "42P05":
             self.refusals[fields.get("C")] = self.refusals.get(fields.get("C"), 0) + 1

@@ -127,7 +127,7 @@ def has_bad_frame(data):
         if kind not in LEAST or not LEAST[kind] <= length - 4 <= MOST_BYTES.get(kind, 0x3ffffffa):
             return True
         at += 1 + length
-    return False
+    return 0 < len(data) - at < 5  # PostgreSQL looks at a type without its length
 
 
 def is_known(messages, expected, got):
@@ -136,6 +136,8 @@ def is_known(messages, expected, got):
     if got[-2:] == ["E FATAL 08P01", "ended"] and has_bad_frame(data):
         # At once, and also where PostgreSQL goes on after an ERROR, or does not look; but what came before it has been answered.
         return got[:-2] == expected[:len(got) - 2] or expected[:-1] == got[:len(expected) - 1]
+    if got[-1:] == ["waits"] and has_bad_frame(data):
+        return got[:-1] == expected[:len(got) - 1]
     if got[-2:-1] == ["E FATAL 08006"] and got[:-2] == expected[:len(got) - 2]:
         return any(line.startswith("G ") for line in expected)  # a COPY that failed behind a Sync
     if got[-1:] == ["ended"] == expected[-1:] and b"X\0\0\0" in data:
