@@ -19,6 +19,7 @@ enum {
 	POOL_OPEN_AT_ONCE = 16,
 	POOL_NAME_TTL_MS = 5000,
 	POOL_NAME_PATIENCE_MS = 500, /* how long a lookup is waited for while an address is known */
+	POOL_TIMEOUTS_MS = 10000,    /* how often the log has that clients waited too long */
 };
 
 static void pool_dispatch(struct core *core, struct task *task);
@@ -158,6 +159,20 @@ static void pool_retry(struct core *core, struct timer *timer)
 	pool_wake(core, container_of(timer, struct pool, retry));
 }
 
+/* At most one line in POOL_TIMEOUTS_MS: where many wait, many wait too long. */
+static void pool_log_timeout(struct core *core, struct pool *pool, const char *what)
+{
+	pool->timeouts++;
+	if (pool->timeouts_logged_ns > 0 &&
+		core->now_ns - pool->timeouts_logged_ns < POOL_TIMEOUTS_MS * NS_PER_MS)
+		return;
+	log_warn(core, "pool %s/%s: %s (%u since the last such line, %u clients wait)",
+		pool->config->database, pool->config->user, what, pool->timeouts,
+		pool->waiter_count);
+	pool->timeouts_logged_ns = core->now_ns;
+	pool->timeouts = 0;
+}
+
 static void pool_waited(struct core *core, struct timer *timer)
 {
 	struct pool *pool = container_of(timer, struct pool, waited);
@@ -196,6 +211,7 @@ static void pool_waited(struct core *core, struct timer *timer)
 		}
 		core_count(core, METRIC_checkout_timeouts);
 		pool->stats.wait_us += waited_ns / NS_PER_US;
+		pool_log_timeout(core, pool, fault.message);
 		lease_fail(core, lease, &fault);
 	}
 }

@@ -92,6 +92,8 @@ struct pool {
 	unsigned failures;  /* in a row */
 	uint64_t failed_ns; /* when the last of them was counted */
 	char failure_text[256], failure_state[6];
+	uint64_t timeouts_logged_ns; /* when checkout_timeouts were last in the log, ... */
+	unsigned timeouts;           /* ... and how many there were since */
 	struct timer retry, waited, upkeep, ask_again;
 	struct task dispatch;
 	struct pool_stats stats;

@@ -283,6 +283,8 @@ void client_fatal(struct core *core, struct client *client, const struct fault *
 	if (client->state == CLIENT_CLOSING)
 		return;
 	fatal.severity = "FATAL";
+	if (client->login)
+		client_login_refused(core, client, fault->message);
 	/* in the middle of a server's message, it would be taken for the rest of that */
 	if (!client->pool || !lease_is_mid_message(&client->lease))
 		client_say(core, client, &fatal);

@@ -132,6 +132,8 @@ void client_login_end(struct core *core, struct client *client);
 void client_login_derived(struct core *core, struct client *client);
 void client_login_settled(struct core *core, struct client *client);
 void client_login_timeout(struct core *core, struct client *client);
+/* Logs why a client is not let in. */
+void client_login_refused(struct core *core, struct client *client, const char *reason);
 void client_relay_data(
 	struct core *core, struct client *client, const struct span *spans, unsigned count);
 void client_relay_resume(struct core *core, struct client *client);

@@ -60,6 +60,7 @@ void client_console_start(struct core *core, struct client *client)
 		{"standard_conforming_strings", "on"},
 		{"is_superuser", "on"},
 	};
+	char peer[ADDRESS_TEXT];
 	uint8_t message[256];
 	struct writer writer;
 
@@ -79,6 +80,10 @@ void client_console_start(struct core *core, struct client *client)
 	stream_send(core, client->stream, message, writer_len(&writer));
 	core_timer_stop(core, &client->timer);
 	core_count(core, METRIC_logins);
+	if (core->router->config->general.log_connections)
+		log_info(core, "client %llu \"%s\" connected to the console [%s]",
+			(unsigned long long)client->id, core->router->config->admin.user,
+			address_text(client_peer(client), peer));
 	client_login_end(core, client);
 	client_say_ready(core, client, 'I');
 	console_next(core, client);

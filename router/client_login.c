@@ -50,6 +50,7 @@ struct client_login {
 	bool is_console;
 	bool has_asked_encryption[2]; /* SSL, GSSAPI: once each */
 	bool has_packet;
+	bool is_wrong; /* the password */
 };
 
 /* A password in plain text against a SCRAM hash is slow. */
@@ -124,16 +125,29 @@ void client_login_timeout(struct core *core, struct client *client)
 			core, client, fault.message); /* it has not even said that it is a client */
 }
 
+void client_login_refused(struct core *core, struct client *client, const char *reason)
+{
+	const struct client_login *login = client->login;
+	char peer[ADDRESS_TEXT];
+
+	if (login->is_wrong)
+		log_info(core, "client [%s]: %s, database \"%.63s\"",
+			address_text(client_peer(client), peer), reason, login->startup.database);
+	else if (login->has_packet && core->router->config->general.log_connections)
+		log_info(core, "client [%s]: %s, user \"%.63s\", database \"%.63s\"",
+			address_text(client_peer(client), peer), reason, login->startup.user,
+			login->startup.database);
+}
+
 /* The one answer to a wrong password and to an unknown user. */
 static void login_refuse(struct core *core, struct client *client)
 {
-	char text[128], peer[ADDRESS_TEXT];
+	char text[128];
 
 	core_count(core, METRIC_login_failures);
 	snprintf(text, sizeof text, "password authentication failed for user \"%.63s\"",
 		client->login->startup.user);
-	log_info(core, "client [%s]: %s, database \"%.63s\"",
-		address_text(client_peer(client), peer), text, client->login->startup.database);
+	client->login->is_wrong = true;
 	client_fatal_text(core, client, SQLSTATE_INVALID_PASSWORD, text);
 }
 

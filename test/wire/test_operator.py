@@ -5,7 +5,7 @@ import pytest
 
 import wireclient
 from console import Console
-from harness import DATABASE, PASSWORD, USER, database_row, user_row
+from harness import DATABASE, PASSWORD, USER, database_row, user_row, wait_until
 from wireclient import SYNC, bind, describe_portal, execute, parse, query
 
 pytestmark = pytest.mark.pgring_only
@@ -101,3 +101,64 @@ def test_resume_of_everything(shop):
     assert console.says("RESUME") == "RESUME"
     assert paused(console) == set()
     assert one.connect(database=OTHER).one("SELECT 1") == "1"
+
+
+# ---- the log ---------------------------------------------------------------------------------------------------------
+
+
+def logged(one, text, timeout=5):
+    """Waits for a line with that text and returns it: the log is written behind what it tells."""
+    def found():
+        return next((line for line in one.log().splitlines() if text in line), None)
+
+    return wait_until(found, timeout, "%r in the log" % text)
+
+
+def refused(one, *login, **options):
+    with pytest.raises(wireclient.ServerError) as caught:
+        one.connect(*login, **options)
+    return caught.value.fields["M"]
+
+
+def test_log_says_why_nobody_came_in(pooler, postgres):
+    """Whoever looks for the reason of a failed login finds it, with user and database, and no password."""
+    gone = database_row(postgres, "gone", host="127.0.0.1", port=1, database_name=DATABASE)
+    one = pooler(databases=[database_row(postgres), database_row(postgres, OTHER, database_name=DATABASE), gone],
+                 users=[user_row(database=None, all_databases=True)], max_client_conn=1)
+    console = Console(one.console())
+    assert 'client ' in logged(one, '"admin" connected to the console [127.0.0.1]')
+    text = refused(one, USER, "not the password")
+    assert logged(one, text).endswith('INFO client [127.0.0.1]: %s, database "%s"' % (text, DATABASE))
+    console.says("DISABLE " + OTHER)
+    for database, parameters in (("nowhere", ()), ("gone", ()), (OTHER, ()), (DATABASE, (("work_mem", "much"),)), (DATABASE, (("replication", "1"),))):
+        text = refused(one, USER, PASSWORD, database, parameters=parameters)
+        assert logged(one, ': %s, user "%s", database "%s"' % (text, USER, database))
+    inside = one.connect()
+    text = refused(one)
+    assert "max_client_conn" in text and logged(one, ': %s, user "%s", database "%s"' % (text, USER, DATABASE))
+    assert inside.one("SELECT 1") == "1"
+    assert PASSWORD not in one.log() and "not the password" not in one.log()
+
+
+def test_log_of_logins_can_be_switched_off(pooler):
+    one = pooler(log_connections=False)
+    text = refused(one, USER, "not the password")
+    assert refused(one, USER, PASSWORD, "nowhere")
+    Console(one.console()).ask("SHOW VERSION")
+    logged(one, text)
+    assert "nowhere" not in one.log() and "connected to" not in one.log()
+
+
+def test_log_of_checkout_timeouts(pooler):
+    """One line for many: the pool, and how many wait."""
+    one = pooler(default_pool_size=1, checkout_timeout=200, workers=1)
+    busy = one.connect()
+    others = [one.connect() for _ in range(3)]
+    busy.ask("BEGIN")
+    busy.ask("SELECT 1")
+    for other in others:
+        other.send(query("SELECT 1"))
+    for other in others:
+        other.read_ready()
+    assert "WARN" in logged(one, "pool %s/%s: checkout timeout (1 since the last such line, " % (DATABASE, USER))
+    assert one.log().count("checkout timeout (") == 1
