@@ -368,19 +368,27 @@ static void command_reload(struct core *core, struct console_statement *statemen
 		console_fail(core, statement, SQLSTATE_CONFIG_FILE_ERROR, why);
 }
 
-static void command_set(struct core *core, struct console_statement *statement)
+/* Whether SET names a parameter that means nothing here. */
+static bool command_sets_nothing(const struct console_statement *statement)
 {
 	static const char *const names[] = {
 #define SETTING(name, value) name,
 #include "admin/settings.def"
 	};
+
+	for (size_t i = 0; i < array_len(names); i++)
+		if (strcasecmp(command_argument(statement), names[i]) == 0)
+			return true;
+	return false;
+}
+
+static void command_set(struct core *core, struct console_statement *statement)
+{
 	char text[160];
 
-	for (size_t i = 0; i < array_len(names); i++) {
-		if (strcasecmp(command_argument(statement), names[i]) == 0) {
-			console_done(core, statement, "SET");
-			return;
-		}
+	if (command_sets_nothing(statement)) {
+		console_done(core, statement, "SET");
+		return;
 	}
 	snprintf(text, sizeof text,
 		"SET %s: options cannot be changed here yet, edit the file and RELOAD",
@@ -447,6 +455,11 @@ bool commands_start(struct core *core, struct console_statement *statement)
 		return true;
 	}
 	return false;
+}
+
+bool commands_is_harmless(const struct console_statement *statement)
+{
+	return strcasecmp(statement->words.word[0], "SET") == 0 && command_sets_nothing(statement);
 }
 
 size_t commands_help(char *ret_text, size_t size)

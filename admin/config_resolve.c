@@ -712,6 +712,9 @@ static void check_general(struct resolve *resolve)
 		general->tls_private_key);
 	check_both(resolve, "tls_server_certificate", general->tls_server_certificate,
 		"tls_server_private_key", general->tls_server_private_key);
+	if (resolve->config->admin.stats_user && !resolve->config->admin.stats_password)
+		config_report_add(resolve->report, CONFIG_ERROR, place,
+			"admin.stats_user needs admin.stats_password");
 	if (general->ban_timeout_ms > 0 &&
 		general->idle_healthcheck_interval_ms >= general->ban_timeout_ms)
 		config_report_add(resolve->report, CONFIG_WARNING, place,

@@ -144,7 +144,8 @@ void client_relay_fail(struct core *core, struct client *client, const struct fa
 extern const struct lease_events client_lease_events;
 void client_console_data(
 	struct core *core, struct client *client, const struct span *spans, unsigned count);
-void client_console_start(struct core *core, struct client *client);
+void client_console_start(
+	struct core *core, struct client *client, const char *user, bool only_looks);
 void client_console_end(struct core *core, struct client *client);
 /* What it was sent has been read, so that it can be answered again. */
 void client_console_drained(struct core *core, struct client *client);

@@ -64,7 +64,7 @@ void client_refuse_database(
 {
 	char text[200];
 	struct fault fault = {"FATAL", SQLSTATE_INSUFFICIENT_PRIVILEGE, text, NULL,
-		"The console is open to the one user that admin.user names."};
+		"The console is open to admin.user and admin.stats_user."};
 
 	if (strcmp(database, core->router->config->admin.name) == 0) {
 		snprintf(text, sizeof text, "user \"%.63s\" may not use the console \"%.63s\"",

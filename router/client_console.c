@@ -33,6 +33,7 @@ struct console_text {
 struct client_console {
 	struct list texts;
 	unsigned text_count;
+	bool only_looks;
 };
 
 static void console_next(struct core *core, struct client *client);
@@ -47,9 +48,10 @@ void command_free(struct command *command)
 	free(command);
 }
 
-void client_console_start(struct core *core, struct client *client)
+void client_console_start(
+	struct core *core, struct client *client, const char *user, bool only_looks)
 {
-	static const struct {
+	const struct {
 		const char *name, *value;
 	} parameters[] = {
 		{"server_version", PGRING_VERSION "/pgring"},
@@ -58,7 +60,7 @@ void client_console_start(struct core *core, struct client *client)
 		{"DateStyle", "ISO"},
 		{"TimeZone", "GMT"},
 		{"standard_conforming_strings", "on"},
-		{"is_superuser", "on"},
+		{"is_superuser", only_looks ? "off" : "on"},
 	};
 	char peer[ADDRESS_TEXT];
 	uint8_t message[256];
@@ -72,6 +74,7 @@ void client_console_start(struct core *core, struct client *client)
 	client->console = calloc(1, sizeof *client->console);
 	CHECK(client->console);
 	list_init(&client->console->texts);
+	client->console->only_looks = only_looks;
 	core->router->console_count++;
 	client->key_len = CLIENT_KEY_BYTES_OLD;
 	rand_secure(client->key, client->key_len);
@@ -82,7 +85,7 @@ void client_console_start(struct core *core, struct client *client)
 	core_count(core, METRIC_logins);
 	if (core->router->config->general.log_connections)
 		log_info(core, "client %llu \"%s\" connected to the console [%s]",
-			(unsigned long long)client->id, core->router->config->admin.user,
+			(unsigned long long)client->id, user,
 			address_text(client_peer(client), peer));
 	client_login_end(core, client);
 	client_say_ready(core, client, 'I');
@@ -144,6 +147,7 @@ static void console_send(struct core *core, struct client *client, const char *t
 	}
 	command->is_simple = is_simple;
 	command->describes = describes;
+	command->only_looks = client->console->only_looks;
 	if (mailbox_send(core, core->world->control, &letter) != 0) {
 		command_free(command);
 		client_fatal_text(core, client, SQLSTATE_INSUFFICIENT_RESOURCES,

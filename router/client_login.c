@@ -48,6 +48,7 @@ struct client_login {
 	uint8_t step;  /* enum login_step */
 	bool is_known; /* the user exists */
 	bool is_console;
+	bool only_looks;              /* at the console */
 	bool has_asked_encryption[2]; /* SSL, GSSAPI: once each */
 	bool has_packet;
 	bool is_wrong; /* the password */
@@ -179,6 +180,14 @@ static void login_find_user(struct core *core, struct client *client)
 		login->secrets = &core->router->admin_password;
 		login->secret_count = 1;
 		login->user_index = config->user_count;
+		return;
+	}
+	if (strcmp(database, config->admin.name) == 0 && config->admin.stats_password &&
+		config->admin.stats_user && strcmp(user, config->admin.stats_user) == 0) {
+		login->is_console = login->is_known = login->only_looks = true;
+		login->secrets = &config->admin.stats_password;
+		login->secret_count = 1;
+		login->user_index = config->user_count + 1;
 		return;
 	}
 	for (size_t i = 0; !pool && i < config->pool_count; i++)
@@ -339,7 +348,7 @@ static void login_settle(struct core *core, struct client *client)
 	login_send(core, client, &writer);
 	if (login->is_console) {
 		client_enter(core, client, CLIENT_CONSOLE);
-		client_console_start(core, client);
+		client_console_start(core, client, login->startup.user, login->only_looks);
 		return;
 	}
 	if (!client->pool || client->pool->is_removed) {

@@ -18,6 +18,7 @@ struct command {
 	uint8_t *formats;          /* each 0 or 1; malloc */
 	bool is_simple;  /* a Query, not Parse and Execute: the answer has its RowDescription */
 	bool describes;  /* wants only the RowDescription */
+	bool only_looks; /* the client is admin.stats_user */
 	bool has_failed; /* there is an ErrorResponse in the answer */
 	uint8_t *answer; /* messages, without ReadyForQuery; malloc */
 	size_t answer_len;

@@ -73,7 +73,7 @@ static void keys_take_over(struct keys *keys, const struct config *config,
 struct keys *keys_open(
 	const struct config *config, const struct keys *before, const struct config *config_before)
 {
-	size_t count = config->user_count + 1; /* the last one is the console's */
+	size_t count = config->user_count + KEYS_CONSOLE;
 	struct keys *keys = calloc(1, sizeof *keys + count * sizeof keys->users[0]);
 
 	CHECK(keys);

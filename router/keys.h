@@ -10,6 +10,9 @@
 #include "core/core.h"
 #include "protocol/secret.h"
 
+/* Who stands behind the users of the configuration: admin.user and admin.stats_user. */
+enum { KEYS_CONSOLE = 2 };
+
 struct keys;
 
 /* All candidates of one user: they share salt and iterations. */
@@ -36,8 +39,8 @@ struct keys *keys_hold(struct keys *keys);
 /* One holder less; the last one wipes and frees it. NULL is allowed. */
 void keys_drop(struct keys *keys);
 
-/* The keys of user number `index`, whose secrets these are; the last number is the console's. Returns them, or NULL: then `wait` is
- * told when to ask again. A user without any secret that SCRAM can use has count 0. */
+/* The keys of user number `index`, whose secrets these are; the last KEYS_CONSOLE numbers are the console's. Returns them, or NULL:
+ * then `wait` is told when to ask again. A user without any secret that SCRAM can use has count 0. */
 const struct keys_of_user *keys_get(struct core *core, struct keys *keys, size_t index,
 	const char *user, const char *const *secrets, size_t count, struct keys_wait *wait);
 

@@ -1,8 +1,10 @@
 """What an operator brings along from PgBouncer or PgDog: monitoring agents, scripts and habits, pointed at pgring."""
 import re
+import subprocess
 
 import pytest
 
+import harness
 import wireclient
 from console import Console
 from harness import DATABASE, PASSWORD, USER, database_row, user_row, wait_until
@@ -65,7 +67,7 @@ def test_who_is_not_the_administrator(shop):
         one.connect(USER, PASSWORD, "pgbouncer")
     assert caught.value.sqlstate == "42501"
     assert caught.value.fields["M"] == 'user "%s" may not use the console "pgbouncer"' % USER
-    assert "admin.user" in caught.value.fields["H"]
+    assert "admin.stats_user" in caught.value.fields["H"]
     with pytest.raises(wireclient.ServerError) as caught:
         one.connect(USER, "wrong", "pgbouncer")
     assert caught.value.sqlstate == "28P01"
@@ -162,3 +164,37 @@ def test_log_of_checkout_timeouts(pooler):
         other.read_ready()
     assert "WARN" in logged(one, "pool %s/%s: checkout timeout (1 since the last such line, " % (DATABASE, USER))
     assert one.log().count("checkout timeout (") == 1
+
+
+# ---- who may only look -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("auth_type", ("scram", "md5", "plain", "trust"))
+def test_stats_user(shop, auth_type):
+    """PgBouncer's stats_users: an agent's password is not one that can shut everything down."""
+    one, console = shop(auth_type=auth_type, admin={"stats_user": "watcher", "stats_password": "w"})
+    name = one.admin["name"]
+    wire = one.connect("watcher", "w", name)
+    assert wire.parameters["is_superuser"] == "off" and console.wire.parameters["is_superuser"] == "on"
+    watcher = Console(wire)
+    for what in ("STATS", "POOLS", "DATABASES", "CLIENTS", "SERVERS", "LISTS", "CONFIG", "VERSION", "USERS", "MEM"):
+        assert watcher.ask("SHOW " + what) or what == "SERVERS", what
+    assert watcher.says("SET client_encoding = 'UTF8'") == "SET"
+    for command in ("SHUTDOWN", "RELOAD", "PAUSE", "KILL " + DATABASE, "KILL_CLIENT 1", "DISABLE " + DATABASE, "RECONNECT", "SET work = 1", "RESUME"):
+        assert watcher.refused(command)["M"] == "admin access needed", command
+        assert watcher.refused("SHOW VERSION; " + command)["C"] == "42501"
+        wire.send(parse(command) + bind() + describe_portal() + execute() + SYNC)
+        assert b"E" in [kind for kind, _ in wire.read_ready()], command
+    assert paused(console) == set() and one.connect().one("SELECT 1") == "1"
+    assert "w" not in {row["value"] for row in console.ask("SHOW CONFIG") if row["key"].startswith("admin_stats_password")}
+    assert refused(one, "watcher", one.admin["password"], name) == 'password authentication failed for user "watcher"'
+    refused(one, one.admin["user"], "w", name)
+    refused(one, "watcher", "w", DATABASE)
+
+
+def test_stats_user_needs_a_password(tmp_path):
+    path = tmp_path / "pgring.toml"
+    path.write_text('[admin]\nstats_user = "watcher"\n')
+    check = subprocess.run([harness.BINARY, "configcheck", "-c", str(path), "-u", str(tmp_path / "users.toml")],
+                           capture_output=True, text=True, check=False)
+    assert check.returncode == 1 and "admin.stats_user needs admin.stats_password" in check.stderr + check.stdout
