@@ -444,7 +444,12 @@ bool commands_start(struct core *core, struct console_statement *statement)
 
 		if (strcasecmp(statement->words.word[0], row->word) != 0)
 			continue;
-		if (arguments == 0 && (row->run == command_disable || row->run == command_enable))
+		if (statement->command->only_looks &&
+			(row->run != command_set || !command_sets_nothing(statement)))
+			console_fail(core, statement, SQLSTATE_INSUFFICIENT_PRIVILEGE,
+				"admin access needed");
+		else if (arguments == 0 &&
+			(row->run == command_disable || row->run == command_enable))
 			console_failf(core, statement, "a database is required");
 		else if (arguments < row->from || arguments > row->to)
 			console_fail_syntax(core, statement);
@@ -455,11 +460,6 @@ bool commands_start(struct core *core, struct console_statement *statement)
 		return true;
 	}
 	return false;
-}
-
-bool commands_is_harmless(const struct console_statement *statement)
-{
-	return strcasecmp(statement->words.word[0], "SET") == 0 && command_sets_nothing(statement);
 }
 
 size_t commands_help(char *ret_text, size_t size)

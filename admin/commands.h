@@ -19,9 +19,6 @@ void commands_close(struct core *core);
 /* Works on a statement. Returns false if there is no such command. */
 bool commands_start(struct core *core, struct console_statement *statement);
 
-/* Whether who may only look may have it done: what drivers set of their own accord. */
-bool commands_is_harmless(const struct console_statement *statement);
-
 /* The client of a waiting statement wants to wait no longer. A pause is taken back. */
 void commands_cancel(struct core *core, struct console_statement *statement);
 

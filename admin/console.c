@@ -149,10 +149,7 @@ static void console_dispatch(struct core *core, struct console_statement *statem
 	}
 	if (shows_start(core, statement))
 		return;
-	if (statement->command->only_looks && !commands_is_harmless(statement))
-		console_fail(
-			core, statement, SQLSTATE_INSUFFICIENT_PRIVILEGE, "admin access needed");
-	else if (statement->command->describes)
+	if (statement->command->describes)
 		console_done(core, statement, ""); /* which says that there are no rows */
 	else if (!commands_start(core, statement))
 		console_fail_syntax(core, statement);

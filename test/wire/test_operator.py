@@ -186,6 +186,7 @@ def test_stats_user(shop, auth_type):
         wire.send(parse(command) + bind() + describe_portal() + execute() + SYNC)
         assert b"E" in [kind for kind, _ in wire.read_ready()], command
     assert paused(console) == set() and one.connect().one("SELECT 1") == "1"
+    assert watcher.refused("BEGIN")["M"] == "invalid command 'BEGIN', use SHOW HELP;"
     assert "w" not in {row["value"] for row in console.ask("SHOW CONFIG") if row["key"].startswith("admin_stats_password")}
     assert refused(one, "watcher", one.admin["password"], name) == 'password authentication failed for user "watcher"'
     refused(one, one.admin["user"], "w", name)
