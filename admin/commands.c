@@ -288,6 +288,27 @@ static void command_set_disabled(
 	(void)command_order(core, statement, ORDER_APPLY, command_obeyed);
 }
 
+/* PgDog's: a pause that nobody waits for. */
+static void command_maintenance(struct core *core, struct console_statement *statement)
+{
+	struct words *words = &statement->words;
+	bool is_on = strcasecmp(words->word[1], "ON") == 0, was_on;
+
+	if (!is_on && strcasecmp(words->word[1], "OFF") != 0) {
+		console_fail_syntax(core, statement);
+		return;
+	}
+	memmove(words->word[1], words->word[2], sizeof words->word[1]);
+	words->count--;
+	if (!command_has_database(core, statement, is_on ? "pause" : "resume"))
+		return;
+	was_on = command_set_pause(core, command_argument(statement), is_on);
+	if (!command_order(core, statement, ORDER_APPLY, command_obeyed))
+		command_set_pause(core, command_argument(statement), was_on);
+	else
+		log_info(core, "console: maintenance is %s", is_on ? "on" : "off");
+}
+
 static void command_disable(struct core *core, struct console_statement *statement)
 {
 	command_set_disabled(core, statement, "disable", true);

@@ -6,6 +6,7 @@
 #include "core/config.h"
 #include "core/errors.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,8 @@ static int stats_sample_init(struct core *core, struct stats_sample *sample, siz
 	return sample->pools && sample->cores ? 0 : ERR_NO_MEMORY;
 }
 
+static void stats_log(struct core *core, const struct gather *gather);
+
 static void stats_sampled(struct core *core, struct gather *gather)
 {
 	struct stats *stats = stats_of(core);
@@ -77,6 +80,8 @@ static void stats_sampled(struct core *core, struct gather *gather)
 		stats_sample_free(&stats->before);
 		stats->before = stats->now;
 		stats->now = sample;
+		if (core->world->config->general.log_stats)
+			stats_log(core, gather);
 	} else {
 		stats_sample_free(&sample);
 	}
@@ -192,6 +197,41 @@ static int64_t stats_average(
 		break;
 	}
 	return per ? (int64_t)(value / per) : 0;
+}
+
+/* One line for the last period; words and units are PgBouncer's. */
+static void stats_log(struct core *core, const struct gather *gather)
+{
+	struct pool_stats sum, delta, nothing = {0};
+	char text[400];
+	size_t len = 0;
+
+	stats_sum(core, gather, NULL, &sum, &delta);
+	if (memcmp(&delta, &nothing, sizeof delta) == 0)
+		return;
+
+	const struct {
+		const char *name, *unit;
+		uint64_t value;
+		enum stats_average over;
+	} items[] = {{"", " xacts/s", delta.transactions, PER_SECOND},
+		{"", " queries/s", delta.queries, PER_SECOND},
+		{"", " client parses/s", delta.parses, PER_SECOND},
+		{"", " server parses/s", delta.server_parses, PER_SECOND},
+		{"", " binds/s", delta.binds, PER_SECOND},
+		{"", " client logins/s", delta.logins, PER_SECOND},
+		{"in ", " B/s", delta.received, PER_SECOND},
+		{"out ", " B/s", delta.sent, PER_SECOND},
+		{"xact ", " us", delta.transaction_us, PER_TRANSACTION},
+		{"query ", " us", delta.query_us, PER_QUERY},
+		{"wait ", " us", delta.wait_us, PER_SECOND}};
+
+	for (size_t i = 0; i < array_len(items) && len < sizeof text; i++)
+		len += (size_t)snprintf(text + len, sizeof text - len, "%s%s%lld%s",
+			i > 0 ? ", " : "", items[i].name,
+			(long long)stats_average(core, &delta, items[i].value, items[i].over),
+			items[i].unit);
+	log_info(core, "stats: %s", text);
 }
 
 /* ---- the tables ---- */

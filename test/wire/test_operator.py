@@ -199,3 +199,57 @@ def test_stats_user_needs_a_password(tmp_path):
     check = subprocess.run([harness.BINARY, "configcheck", "-c", str(path), "-u", str(tmp_path / "users.toml")],
                            capture_output=True, text=True, check=False)
     assert check.returncode == 1 and "admin.stats_user needs admin.stats_password" in check.stderr + check.stdout
+
+
+# ---- PgDog's MAINTENANCE, PgBouncer's statistics ----------------------------------------------------------------------
+
+
+def test_maintenance(shop):
+    """A pause that is over at once: what runs goes on, what comes waits. Twice is not worse than once."""
+    one, console = shop(default_pool_size=1)
+    busy, other, beside = one.connect(), one.connect(), one.connect(database=OTHER)
+    busy.ask("BEGIN")
+    busy.ask("SELECT 1")
+    for _ in range(2):
+        assert console.says("MAINTENANCE ON") == "MAINTENANCE"
+    assert busy.one("SELECT 2") == "2"
+    busy.ask("COMMIT")
+    other.send(query("SELECT 3"))
+    assert other.silent(0.3)
+    for _ in range(2):
+        assert console.says("maintenance off;") == "MAINTENANCE"
+    other.read_ready()
+    console.says("MAINTENANCE ON " + OTHER)
+    assert paused(console) == {OTHER} and busy.one("SELECT 4") == "4"
+    beside.send(query("SELECT 5"))
+    assert beside.silent(0.3)
+    console.says('MAINTENANCE OFF "%s"' % OTHER)
+    beside.read_ready()
+    for wrong in ("MAINTENANCE", "MAINTENANCE " + OTHER, "MAINTENANCE ON a b"):
+        assert console.refused(wrong)["M"] == "invalid command '%s', use SHOW HELP;" % wrong
+    assert console.refused("MAINTENANCE ON nowhere")["M"] == "no such database: nowhere"
+
+
+def test_log_of_statistics(pooler):
+    """PgBouncer's line, in its words."""
+    one = pooler(stats_period=300)
+    line = re.compile(r"INFO stats: \d+ xacts/s, (\d+) queries/s, \d+ client parses/s, \d+ server parses/s, \d+ binds/s, \d+ client logins/s, "
+                      r"in \d+ B/s, out \d+ B/s, xact \d+ us, query \d+ us, wait \d+ us$", re.MULTILINE)
+    wire = one.connect()
+
+    def busy():
+        for _ in range(20):
+            wire.ask("SELECT 1")
+        return any(int(queries) > 0 for queries in line.findall(one.log()))
+
+    wait_until(busy, 20, "a line with queries")
+    Console(one.console()).ask("SHOW STATS")
+    wait_until(lambda: one.log().count(" stats: ") == len(line.findall(one.log())), 5, "whole lines")
+
+
+def test_log_of_statistics_can_be_switched_off(pooler):
+    one = pooler(stats_period=100, log_stats=False)
+    wire, console = one.connect(), Console(one.console())
+    wire.ask("SELECT 1")
+    wait_until(lambda: console.row("SHOW STATS", database=DATABASE)["avg_sent"] != "0" or wire.ask("SELECT 1") is None, 20, "a period", 0.05)
+    assert " stats: " not in one.log()
