@@ -191,8 +191,8 @@ static void every_key_is_accepted(void **state)
 	assert_message(&loaded,
 		"pgring.toml:78:1: warning: general.sharding_lookup_cache_size has no effect");
 	assert_message(&loaded,
-		"pgring.toml:140:2: warning: [rewrite] is not supported yet and has no effect");
-	assert_message(&loaded, "pgring.toml:152:2: warning: [replica_lag] has no effect");
+		"pgring.toml:143:2: warning: [rewrite] is not supported yet and has no effect");
+	assert_message(&loaded, "pgring.toml:155:2: warning: [replica_lag] has no effect");
 	assert_message(
 		&loaded, "users.toml:37:1: warning: users.replication_sharding has no effect");
 	unload(&loaded);
@@ -225,6 +225,7 @@ static void values_of_the_sample_arrive(void **state)
 	/* users.toml replaces [admin] as a whole */
 	assert_string_equal(loaded.config->admin.name, "admin");
 	assert_string_equal(loaded.config->admin.password, "tUrTlE-users-admin");
+	assert_string_equal(loaded.config->admin.stats_password, "tUrTlE-users-stats");
 	unload(&loaded);
 }
 
