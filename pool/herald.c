@@ -45,6 +45,8 @@ static struct herald *herald_new(struct core *core, struct pool *pool)
 	channels_init(&herald->channels);
 	list_init(&herald->todo);
 	list_init(&herald->asked);
+	list_init(&herald->askers);
+	list_init(&herald->answers);
 	timer_init(&herald->retry, herald_retry);
 	task_init(&herald->work, herald_work);
 	task_init(&herald->deliver, herald_deliver);
@@ -72,9 +74,26 @@ static void herald_forget_channel(struct herald *herald, struct channel *channel
 	channels_remove(&herald->channels, channel);
 }
 
+static void herald_answer(struct core *core, struct tiding *asked)
+{
+	asked->kind = TIDING_TOLD;
+	asked->to = asked->from;
+	tiding_send(core, asked);
+}
+
+static void herald_answer_all(struct core *core, struct list *askers)
+{
+	struct list *link;
+
+	while ((link = list_pop_front(askers)))
+		herald_answer(core, container_of(link, struct tiding, link));
+}
+
 void herald_end(struct core *core, struct herald *herald)
 {
 	herald_leave(core, herald);
+	herald_answer_all(core, &herald->answers);
+	herald_answer_all(core, &herald->askers);
 	lease_forget(&herald->lease);
 	settings_drop(herald->lease.settings);
 	list_each_safe(link, &herald->channels.all)
@@ -126,11 +145,26 @@ static void herald_unwanted(
 		herald_must(core, herald, channel);
 }
 
+/* What it has heard before is told before. Without a connection there is nothing. */
+static void herald_ask(struct core *core, struct herald *herald, struct tiding *asked)
+{
+	if (!herald || herald->lease.state != LEASE_HELD) {
+		herald_answer(core, asked);
+		return;
+	}
+	list_push_back(&herald->askers, &asked->link);
+	core_defer(core, &herald->work);
+}
+
 void herald_asked(struct core *core, struct pool *pool, struct tiding *tiding)
 {
 	struct herald *herald = pool->herald;
 	struct channel *channel = NULL;
 
+	if (tiding->kind == TIDING_ASKED) {
+		herald_ask(core, herald, tiding);
+		return;
+	}
 	if (herald)
 		channel = channels_find(core, &herald->channels, tiding->name, tiding->name_len);
 	if (tiding->kind == TIDING_UNWANTED || core->pools->is_draining) {
@@ -197,6 +231,10 @@ static void herald_work(struct core *core, struct task *task)
 		sqltext_add(&text, ";");
 		list_push_back(&herald->asked, &channel->todo);
 	}
+	if (!list_empty(&herald->askers) && text.len == 0)
+		sqltext_add(&text, ";");
+	while ((link = list_pop_front(&herald->askers)))
+		list_push_back(&herald->answers, link);
 	if (text.len > 0)
 		herald_send(core, herald, &text);
 }
@@ -223,6 +261,10 @@ static void herald_answered(struct core *core, struct lease *lease)
 	struct list *link;
 
 	herald->is_busy = false;
+	if (unlikely(!list_empty(&herald->answers))) {
+		herald_deliver(core, &herald->deliver);
+		herald_answer_all(core, &herald->answers);
+	}
 	while ((link = list_pop_front(&herald->asked))) {
 		struct channel *channel = container_of(link, struct channel, todo);
 
@@ -327,6 +369,8 @@ static void herald_deafen(struct core *core, struct herald *herald)
 		if (told[i])
 			tiding_send(core, tiding_new(TIDING_LOST, i, herald->pool->id, NULL));
 	free(told);
+	herald_answer_all(core, &herald->answers);
+	herald_answer_all(core, &herald->askers);
 	core_count(core, METRIC_listeners_lost);
 }
 

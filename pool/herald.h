@@ -21,7 +21,9 @@ struct herald {
 	struct channels channels;
 	struct list todo;  /* of channels: to be listened to, or no longer */
 	struct list asked; /* of channels: in the query under way */
-	bool is_busy;      /* a query is under way */
+	struct list askers,
+		answers; /* tidings: to be answered behind the next query; behind the one under way */
+	bool is_busy;    /* a query is under way */
 	struct timer retry;
 	struct task work;     /* on todo */
 	struct task deliver;  /* what was heard */
@@ -30,7 +32,7 @@ struct herald {
 
 /* The core on which the pool's herald lives. */
 unsigned herald_home(const struct core *core, const struct pool *pool);
-/* A WANTED or UNWANTED has come for the pool; it is taken over. */
+/* A WANTED, UNWANTED or ASKED has come for the pool; it is taken over. */
 void herald_asked(struct core *core, struct pool *pool, struct tiding *tiding);
 /* Gives up its connection, if it has one, and waits for a new one. */
 void herald_renew(struct core *core, struct herald *herald);

@@ -18,6 +18,8 @@ struct subscription {
 	struct list of_subscriber, of_channel;
 	struct subscriber *subscriber;
 	struct channel *channel;
+	uint32_t
+		since; /* the move to the server behind whose marker it was begun; 0: no such one */
 	bool is_found;
 };
 
@@ -46,6 +48,9 @@ static void subscriber_add(
 	subscription->subscriber = subscriber;
 	subscription->channel = channel;
 	subscription->is_found = true;
+	if (subscriber->is_moving && subscriber->source == SUBSCRIBER_AT_HERALD &&
+		subscriber->server_passed)
+		subscription->since = subscriber->turn;
 	list_init(&subscription->of_subscriber);
 	list_init(&subscription->of_channel);
 	list_push_back(&subscriber->subscriptions, &subscription->of_subscriber);
@@ -93,6 +98,7 @@ void subscriber_free(struct core *core, struct lease *lease)
 	list_each_safe(link, &subscriber->subscriptions)
 		subscriber_remove(core, container_of(link, struct subscription, of_subscriber));
 	chain_clear(core, &subscriber->ready);
+	chain_clear(core, &subscriber->doubtful);
 	chain_clear(core, &subscriber->held);
 	lease->subscriber = NULL;
 	slab_free(&core->pools->subscribers, subscriber);
@@ -125,6 +131,24 @@ static void subscriber_drop_held(struct core *core, struct subscriber *subscribe
 	subscriber->held_count = 0;
 }
 
+static void subscriber_ready_doubtful(struct core *core, struct subscriber *subscriber)
+{
+	chain_move(core, &subscriber->ready, &subscriber->doubtful, subscriber->doubtful.bytes);
+	subscriber->ready_count += subscriber->doubtful_count;
+	subscriber->doubtful_count = 0;
+}
+
+/* The herald has come to the marker, or the client stays with it: what it has told counts. Or it does not come to it, and what it
+ * has told stands behind it. */
+static void subscriber_end_doubt(struct core *core, struct subscriber *subscriber, bool counts)
+{
+	if (counts)
+		subscriber_ready_doubtful(core, subscriber);
+	chain_clear(core, &subscriber->doubtful);
+	subscriber->doubtful_count = 0;
+	subscriber->herald_doubted = false;
+}
+
 /* The server has come to the marker: what it told before, the herald tells as well. But for what the client has notified itself in
  * the transaction in which it then began to listen to that: the herald does not tell it that. */
 static void subscriber_drop_told(struct core *core, struct subscriber *subscriber)
@@ -153,6 +177,7 @@ static void subscriber_give_up(struct core *core, struct subscriber *subscriber)
 {
 	subscriber->is_moving = false;
 	subscriber_drop_held(core, subscriber);
+	subscriber_end_doubt(core, subscriber, true);
 }
 
 static void subscriber_name_turn(
@@ -217,6 +242,7 @@ static void subscriber_begin(struct subscriber *subscriber)
 	subscriber->is_moving = true;
 	subscriber->server_passed = subscriber->herald_passed = false;
 	subscriber->is_silenced = subscriber->in_doubt = subscriber->is_undoable = false;
+	subscriber->asked = 0;
 }
 
 static void subscriber_add_channels(const struct subscriber *subscriber, struct sqltext *text)
@@ -351,8 +377,7 @@ void subscriber_restore(struct core *core, struct lease *lease)
 	subscriber->is_undoable = false;
 	if (!is_again) {
 		subscriber_begin(subscriber);
-		subscriber->herald_passed =
-			subscriber->unheard == subscriber->count; /* it hears nothing at present */
+		subscriber->herald_doubted = subscriber->unheard > 0;
 	}
 	sqltext_init(&text);
 	if (in_batch || is_again) {
@@ -402,6 +427,16 @@ static void subscriber_news(struct core *core, struct subscriber *subscriber)
 	core_defer(core, &subscriber->lease->task);
 }
 
+/* Whether the herald is still to come to the marker. The server has: it was notified before this. */
+static void subscriber_ask(struct core *core, struct subscriber *subscriber)
+{
+	struct pool *pool = subscriber->lease->pool;
+	struct tiding *asked = tiding_new(TIDING_ASKED, herald_home(core, pool), pool->id, NULL);
+
+	subscriber->asked = asked->serial = ++core->pools->tiding_serial;
+	tiding_send(core, asked);
+}
+
 /* One of the two has come to the marker, or will not come to it any more. */
 static void subscriber_passed(struct core *core, struct subscriber *subscriber)
 {
@@ -409,6 +444,9 @@ static void subscriber_passed(struct core *core, struct subscriber *subscriber)
 
 	if (to_server && subscriber->server_passed)
 		subscriber->server_listens = true;
+	if (to_server && subscriber->server_passed && subscriber->herald_doubted &&
+		subscriber->asked == 0)
+		subscriber_ask(core, subscriber);
 	if (!subscriber->server_passed || !subscriber->herald_passed)
 		return;
 	subscriber->is_moving = false;
@@ -450,14 +488,20 @@ static void subscriber_keep(struct core *core, struct subscriber *subscriber, st
 
 	if (subscriber->is_overrun)
 		return;
-	if ((most > 0 && subscriber->ready_count + subscriber->held_count >= most) ||
-		subscriber->ready.bytes + subscriber->held.bytes + len > LIMIT_UNHEARD_BYTES) {
+	if ((most > 0 &&
+		    subscriber->ready_count + subscriber->doubtful_count + subscriber->held_count >=
+			    most) ||
+		subscriber->ready.bytes + subscriber->doubtful.bytes + subscriber->held.bytes +
+				len >
+			LIMIT_UNHEARD_BYTES) {
 		subscriber->is_overrun = true;
 		core_count(core, METRIC_listeners_overrun);
 	} else {
 		chain_copy(core, chain, message, len);
 		if (chain == &subscriber->ready)
 			subscriber->ready_count++;
+		else if (chain == &subscriber->doubtful)
+			subscriber->doubtful_count++;
 		else
 			subscriber->held_count++;
 	}
@@ -505,13 +549,17 @@ bool subscriber_hears(struct core *core, struct lease *lease, const uint8_t *mes
 }
 
 /* A notification of the herald's. */
-static void subscriber_hears_herald(
-	struct core *core, struct subscriber *subscriber, const uint8_t *message, size_t len)
+static void subscriber_hears_herald(struct core *core, const struct subscription *subscription,
+	const uint8_t *message, size_t len)
 {
-	bool is_past = subscriber->is_moving && subscriber->herald_passed;
+	struct subscriber *subscriber = subscription->subscriber;
+	bool is_past = subscriber->is_moving && subscriber->herald_passed,
+	     is_early = subscriber->is_moving && subscription->since == subscriber->turn;
 
-	if (subscriber->source == SUBSCRIBER_AT_HERALD && !is_past)
-		subscriber_keep(core, subscriber, &subscriber->ready, message, len);
+	if (subscriber->source == SUBSCRIBER_AT_HERALD && !is_past && !is_early)
+		subscriber_keep(core, subscriber,
+			subscriber->herald_doubted ? &subscriber->doubtful : &subscriber->ready,
+			message, len);
 	else if (subscriber->source == SUBSCRIBER_AT_SERVER && is_past)
 		subscriber_keep(core, subscriber, &subscriber->held, message, len);
 }
@@ -535,6 +583,7 @@ static void subscriber_marked(struct core *core, const char *payload)
 	subscriber = slab_get(&core->pools->subscribers, marker.slot, marker.generation);
 	if (!subscriber || !subscriber->is_moving || subscriber->turn != marker.turn)
 		return;
+	subscriber_end_doubt(core, subscriber, true);
 	subscriber->herald_passed = true;
 	subscriber_passed(core, subscriber);
 }
@@ -555,9 +604,8 @@ static void subscriber_told_news(struct core *core, struct pool *pool, const str
 		else if (channel)
 			list_each(link, &channel->users)
 				subscriber_hears_herald(core,
-					container_of(link, struct subscription, of_channel)
-						->subscriber,
-					at, len);
+					container_of(link, struct subscription, of_channel), at,
+					len);
 		at += len;
 	}
 }
@@ -602,10 +650,31 @@ static void subscriber_told_lost(struct core *core, struct pool *pool)
 		if (subscriber->source == SUBSCRIBER_AT_SERVER && !subscriber->server_passed) {
 			subscriber_give_up(core, subscriber); /* it stays with its server */
 			subscriber_news(core, subscriber);
+		} else if (subscriber->source == SUBSCRIBER_AT_HERALD) {
+			subscriber->herald_doubted = !subscriber->herald_passed;
+			subscriber->asked = 0;
+			subscriber_passed(core, subscriber);
 		} else {
 			subscriber->herald_passed = true;
 			subscriber_passed(core, subscriber);
 		}
+	}
+}
+
+/* All that was notified before the question has been told, and the marker was not among it. */
+static void subscriber_told_all(struct core *core, uint32_t asked)
+{
+	struct subscriber *subscriber;
+	uint32_t at = 0;
+
+	while ((subscriber = slab_next(&core->pools->subscribers, &at))) {
+		if (!subscriber->is_moving || !subscriber->herald_doubted ||
+			subscriber->asked != asked)
+			continue;
+		subscriber_end_doubt(core, subscriber, false);
+		subscriber->herald_passed = true;
+		subscriber_passed(core, subscriber);
+		return;
 	}
 }
 
@@ -620,6 +689,9 @@ void subscriber_told(struct core *core, struct pool *pool, const struct tiding *
 	case TIDING_LOST:
 		subscriber_told_lost(core, pool);
 		return;
+	case TIDING_TOLD:
+		subscriber_told_all(core, tiding->serial);
+		return;
 	case TIDING_HEARD:
 	case TIDING_STRAY:
 		channel = channels_find(core, &pool->channels, tiding->name, tiding->name_len);
@@ -632,6 +704,7 @@ void subscriber_told(struct core *core, struct pool *pool, const struct tiding *
 		return;
 	case TIDING_WANTED:
 	case TIDING_UNWANTED:
+	case TIDING_ASKED:
 		break;
 	}
 	UNREACHABLE();

@@ -9,7 +9,8 @@
  *   SERVER --marker heard by server and herald--> HERALD --likewise--> SERVER
  *
  * While it moves, what the old source tells before the marker is delivered, what the new one tells behind it is held back until the
- * old one has come to the marker, and the rest is dropped.
+ * old one has come to the marker, and the rest is dropped. If the herald is lost meanwhile, the next one may come to the marker, or
+ * may have begun to listen behind it: what it tells is doubtful until it has come to it, or is asked and says that it will not.
  * Owner: the client's lease. Thread: the core's. Memory: a slot of the core's slab, and malloc; what waits is bounded.
  */
 #ifndef PGRING_POOL_SUBSCRIBER_H
@@ -32,20 +33,23 @@ struct subscriber {
 	struct lease *lease;
 	struct list subscriptions;
 	unsigned count;
-	unsigned unheard;    /* of the channels: the herald does not listen to them */
-	uint32_t turn;       /* of the last marker */
-	uint8_t source;      /* enum subscriber_source */
-	bool is_moving;      /* to the other source */
-	bool server_passed;  /* moving: it has come to the marker */
-	bool herald_passed;  /* ... likewise */
+	unsigned unheard;   /* of the channels: the herald does not listen to them */
+	uint32_t turn;      /* of the last marker */
+	uint8_t source;     /* enum subscriber_source */
+	bool is_moving;     /* to the other source */
+	bool server_passed; /* moving: it has come to the marker */
+	bool herald_passed; /* ... likewise */
+	bool herald_doubted; /* ... to the server: whether the herald comes to the marker is not known */
 	bool server_listens; /* the client's server has all that the client listens to */
 	bool is_silenced; /* moving back: the server may not listen to the marker any more when it comes */
 	bool is_undoable; /* ... a savepoint may have been rolled back since the server was prepared */
 	bool in_doubt; /* ... its transaction is over, and the server has to be asked what came of it */
-	bool is_overrun;    /* more waits for the client than may: it hears no more */
-	struct chain ready; /* notifications for the client, once it may get them */
-	struct chain held;  /* moving: those that come behind them */
-	unsigned ready_count, held_count;
+	uint32_t asked;        /* doubted: the question to the herald; 0: not asked yet */
+	bool is_overrun;       /* more waits for the client than may: it hears no more */
+	struct chain ready;    /* notifications for the client, once it may get them */
+	struct chain doubtful; /* those that come behind them, unless the server tells them, too */
+	struct chain held;     /* moving: those that come behind them */
+	unsigned ready_count, doubtful_count, held_count;
 };
 
 /* The client's server was asked, and listens to traces->channels. Called for each lease that was asked. */
@@ -86,7 +90,7 @@ void subscriber_take(struct core *core, struct subscriber *subscriber, struct ch
 /* It listens no more. NULL is allowed. */
 void subscriber_free(struct core *core, struct lease *lease);
 
-/* A HEARD, NEWS, LOST or STRAY has come for the pool; borrowed. */
+/* A HEARD, NEWS, LOST, STRAY or TOLD has come for the pool; borrowed. */
 void subscriber_told(struct core *core, struct pool *pool, const struct tiding *tiding);
 
 #endif

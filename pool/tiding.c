@@ -115,11 +115,11 @@ static void tiding_retry(struct core *core, struct timer *timer)
 /* The home of a pool that is new learns of it a moment after other cores, and that of one that was removed before them. */
 static void tiding_return(struct core *core, struct tiding *tiding)
 {
-	if (tiding->kind != TIDING_WANTED || core->pools->is_draining) {
+	if (tiding->kind == TIDING_UNWANTED || core->pools->is_draining) {
 		tiding_free(tiding);
 		return;
 	}
-	tiding->kind = TIDING_STRAY;
+	tiding->kind = tiding->kind == TIDING_WANTED ? TIDING_STRAY : TIDING_TOLD;
 	tiding->to = tiding->from;
 	tiding_send(core, tiding);
 }
@@ -132,6 +132,7 @@ void tiding_arrived(struct core *core, const struct letter *letter)
 	switch (tiding->kind) {
 	case TIDING_WANTED:
 	case TIDING_UNWANTED:
+	case TIDING_ASKED:
 		if (!pool)
 			tiding_return(core, tiding);
 		else
@@ -141,6 +142,7 @@ void tiding_arrived(struct core *core, const struct letter *letter)
 	case TIDING_NEWS:
 	case TIDING_LOST:
 	case TIDING_STRAY:
+	case TIDING_TOLD:
 		if (pool)
 			subscriber_told(core, pool, tiding);
 		tiding_free(tiding);

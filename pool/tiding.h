@@ -1,6 +1,7 @@
 /* tiding: what cores and heralds write to each other about channels, and how it gets there.
  *
  *   core --WANTED, UNWANTED--> the pool's home --HEARD (the channel is listened to), NEWS, LOST, STRAY--> core
+ *   core --ASKED--> the pool's home --TOLD--> core
  *
  * Owner: who holds it; it moves with its letter, and the receiver frees it. Thread: the core's. Memory: malloc. Between two cores
  * tidings arrive in the order in which they were sent; while a mailbox is full they wait here.
@@ -19,6 +20,8 @@ enum tiding_kind {
 	TIDING_NEWS,     /* what was heard */
 	TIDING_LOST,     /* the herald's connection is gone: nothing is heard until HEARD */
 	TIDING_STRAY,    /* answers WANTED: the home does not know the pool yet */
+	TIDING_ASKED,    /* whether something is still to come of what was notified before this */
+	TIDING_TOLD,     /* answers ASKED: no, all that the herald hears of it has been told */
 };
 
 struct tiding {
@@ -26,7 +29,7 @@ struct tiding {
 	enum tiding_kind kind;
 	unsigned from, to; /* cores */
 	uint32_t pool_id;
-	uint32_t serial; /* of WANTED, and of the HEARD that answers it */
+	uint32_t serial; /* of WANTED and ASKED, and of what answers them */
 	size_t name_len;
 	char name[CHANNEL_BYTES];
 	uint8_t *bytes; /* NEWS: whole NotificationResponses */

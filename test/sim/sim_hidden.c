@@ -229,6 +229,8 @@ bool sim_hidden(struct sim_session *session)
 	} else if (hidden_is_question((const char *)sim_bytes_at(text))) {
 		hidden_tell(session, (const char *)sim_bytes_at(text));
 	} else if (hidden_text_is(text, ";")) {
+		if (session->listening.is_herald)
+			sim_reached(REACH_HERALD_ASKED);
 		sim_bytes_message(&session->out, 'I');
 	} else if (!hidden_settings(session, (const char *)sim_bytes_at(text))) {
 		return false;

@@ -369,7 +369,8 @@ static bool server_suffers(struct sim_session *session)
 		server_end(session, SERVER_BY_RESET, "a reset");
 		return true;
 	}
-	if (sim_fault(FAULT_SERVER_ENDS)) {
+	if (sim_fault(FAULT_SERVER_ENDS) ||
+		(session->listening.is_herald && sim_fault(FAULT_HERALD_ENDS))) {
 		server_end(session, SERVER_BY_ITSELF, "an end");
 		return true;
 	}

@@ -495,6 +495,42 @@ def test_listens_again(postgres, pooler, how):
     one.close()
 
 
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_listening_connection_lost_while_moving(postgres, pooler, end):
+    """What the next one hears is told behind the transaction, in order and once, whether that has moved its client or not."""
+    server = start(pooler)
+    one = Listener(server, "LISTEN moving", "LISTEN also")
+    await_unpinned(server)
+
+    def heralds():
+        rows = postgres.sql("SELECT pid FROM pg_stat_activity WHERE query ~ '^LISTEN .*moving' AND state = 'idle'")
+        return {int(row[0]) for row in rows}
+
+    for statement in ("BEGIN", "SELECT 1", "LISTEN more"):
+        one.ask(statement)
+    harness.wait_until(heralds, what="a listening connection")
+    old = heralds()
+    for pid in old:
+        postgres.sql("SELECT pg_terminate_backend(%d)" % pid)
+    harness.wait_until(lambda: heralds() - old, what="another listening connection")
+    expected = []
+    for number in range(10):
+        expected.append((("moving", "also")[number % 2], "%d" % number))
+        postgres.sql("NOTIFY %s, '%s'" % expected[-1])
+    one.ask("NOTIFY also, 'own'")
+    one.ask(end)
+    if end == "COMMIT":
+        expected.append(("also", "own"))
+    for number in range(10):
+        after = (("moving", "also", "more")[number % 3], "after %d" % number)
+        postgres.sql("NOTIFY %s, '%s'" % after)
+        if end == "COMMIT" or after[0] != "more":
+            expected.append(after)
+    one.hears(*expected)
+    one.hears_nothing()
+    one.close()
+
+
 def test_listens_again_after_a_crash(breakable, pooler):
     server = start(pooler, breakable)
     one = Listener(server, "LISTEN crash")
