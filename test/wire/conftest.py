@@ -52,6 +52,14 @@ def breakable(fault_postgres):
 
 
 @pytest.fixture
+def door(postgres):
+    """Closed at the beginning."""
+    one = harness.Door(postgres)
+    yield one
+    one.holder.close()
+
+
+@pytest.fixture
 def pooler(postgres):
     """A factory: pooler(pooler_mode="session", default_pool_size=1, ..., databases=[...], users=[...]) starts one with those keys
     in [general]. At the end it is ended by SIGTERM and must exit with 0 and a clean log."""

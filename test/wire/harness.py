@@ -393,6 +393,25 @@ class Postgres:
         wait_until(lambda: int(self.value(statement)) == count, what="%d running statements with %r" % (count, marker))
 
 
+class Door:
+    """What queries stand before until the test opens it: a table that somebody has locked."""
+
+    def __init__(self, postgres):
+        postgres.sql("CREATE TABLE IF NOT EXISTS door AS SELECT 1; GRANT ALL ON door TO PUBLIC")
+        self.holder = postgres.connect_admin()
+        self.close()
+
+    @staticmethod
+    def query(columns):
+        return wireclient.query("SELECT %s FROM door" % columns)
+
+    def close(self):
+        self.holder.ask("BEGIN; LOCK TABLE door")
+
+    def open(self):
+        self.holder.ask("COMMIT")
+
+
 # ---- TOML ----------------------------------------------------------------------------------------------------------
 
 

@@ -56,29 +56,6 @@ def ask_cancel(wire):
     return other
 
 
-class Door:
-    """What a query stands before until the test opens it: a table that somebody has locked."""
-
-    def __init__(self, postgres):
-        postgres.sql("CREATE TABLE IF NOT EXISTS door AS SELECT 1; GRANT ALL ON door TO PUBLIC")
-        self.holder = postgres.connect_admin()
-        self.holder.ask("BEGIN; LOCK TABLE door")
-
-    @staticmethod
-    def query(columns):
-        return query("SELECT %s FROM door" % columns)
-
-    def open(self):
-        self.holder.ask("COMMIT")
-
-
-@pytest.fixture
-def door(postgres):
-    one = Door(postgres)
-    yield one
-    one.holder.close()
-
-
 class SlowPostmaster:
     """Stands between pgring and the server, and holds cancel requests back until it is told to let them through."""
 

@@ -39,7 +39,7 @@ ENDS_OF = {b"P": b"1E", b"B": b"2E", b"D": b"TnE", b"E": b"CIsE", b"C": b"3E", b
 class Session:
     """Reads as many messages as what was sent must get: one end for each request, none for what an error skips."""
 
-    def __init__(self, address, startup=(), timeout=15.0):
+    def __init__(self, address, startup=(), timeout=wireclient.PATIENCE_S):
         self.wire, self.skips, self.sent = wireclient.Wire(address, timeout=timeout), False, 0
         self.greeting = self.wire.login(harness.USER, harness.PASSWORD, harness.DATABASE, list(startup))
 
@@ -59,7 +59,7 @@ class Session:
         return answer
 
 
-def play(script, address, between=lambda: None, timeout=15.0, notified=None):
+def play(script, address, between=lambda: None, timeout=wireclient.PATIENCE_S, notified=None):
     """The messages of each step; those that tell of notifications are the last step. notified: how many of them must come."""
     session, chance = Session(address, script.startup.items(), timeout), random.Random(-script.seed)
     wire = session.wire
@@ -148,7 +148,7 @@ class Direct:
         self.untouched = wireclient.Wire.rows(wire.read_ready(2))
         wire.close()
 
-    def play(self, script, timeout=15.0):
+    def play(self, script, timeout=wireclient.PATIENCE_S):
         self.postgres.sql(randomscripts.BEFORE_EACH)
         answers = play(script, self.postgres.address, timeout=timeout)
         return answers, None if script.rude else self.postgres.value(randomscripts.AFTER)
@@ -162,7 +162,7 @@ class Through:
 
     def pooler(self, way):
         if way not in self.started:
-            general = {"default_pool_size": 2, "checkout_timeout": 15000, "prepared_statements": way[0], "workers": way[1]}
+            general = {"default_pool_size": 2, "prepared_statements": way[0], "workers": way[1]}
             one = harness.POOLERS[harness.TARGET](self.postgres, general=general).start()
             self.started[way] = (one, differential.Neighbours(lambda: Session(one.address).wire),
                                  [Session(one.address).wire for _ in range(2)])
@@ -204,14 +204,14 @@ def way_of(seed):
     return WAYS[seed % len(WAYS)]
 
 
-def difference(direct, through, script, timeout=15.0):
+def difference(direct, through, script, timeout=wireclient.PATIENCE_S):
     """As text; "" if there is none, None if PostgreSQL itself does not answer."""
     try:
         answers, left = direct.play(script, timeout)
         if answers[-1][:1] and answers[-1][0][0] == b"!":
             raise wireclient.WireError(answers[-1])
     except (wireclient.WireError, OSError) as problem:
-        assert timeout < 15.0, "PostgreSQL does not answer seed %d: %r\n%s" % (script.seed, problem, script.source())
+        assert timeout < wireclient.PATIENCE_S, "PostgreSQL does not answer seed %d: %r\n%s" % (script.seed, problem, script.source())
         return None
     expected = written(script, answers) + ["-- left", str(left)] + [str(direct.untouched)] * 2
     notified = sum(kind == b"A" for answer in answers for kind, _ in answer)

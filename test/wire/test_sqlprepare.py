@@ -61,7 +61,7 @@ def test_every_type(pooler, postgres):
 @pytest.mark.pgring_only
 def test_it_keeps_no_server(pooler):
     """Two clients with the same names take turns on one server, and each executes its own."""
-    one = pooler(default_pool_size=1, workers=1, checkout_timeout=2000, **FULL)
+    one = pooler(default_pool_size=1, workers=1, **FULL)
     first, second = one.connect(), one.connect()
     first.ask("PREPARE s (int) AS SELECT $1 + 100")
     second.ask("PREPARE s (int) AS SELECT $1 + 200")
@@ -168,7 +168,7 @@ def test_too_much_is_refused(pooler):
         text = "x" * 1_500_000
         for number in range(60):
             wire.send(query("PREPARE s%d AS SELECT %d, length('%s')" % (number, number, text)))
-            messages = wire.read_ready(timeout=30)
+            messages = wire.read_ready()
             if b"E" in kinds(messages):
                 break
         assert error_of(messages)["C"] == "53200" and number > 30
