@@ -8,11 +8,12 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 CACHE = os.path.join(ROOT, "build-test", "drivers")
-PREPARE_LIMIT_S = 600
+PREPARE_LIMIT_S = 900
 
 
 def call(command, folder, **more):
@@ -58,7 +59,11 @@ class Driver:
         """Installs and compiles, once for all drivers of a kind. What went wrong, or None."""
         kind = type(self)
         if "prepared" not in kind.__dict__:
-            kind.prepared = kind.prepare()
+            for attempt in range(3):  # what is fetched comes over a network
+                kind.prepared = kind.prepare()
+                if not kind.prepared or not os.environ.get("CI"):
+                    break
+                time.sleep(10 * (attempt + 1))
         return kind.prepared
 
     @classmethod

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-enum { WAIT_MS_MAX = 20000, ERRANDS = LIMIT_ERRANDS + 8 };
+enum { WAIT_MS_MAX = 40000, ERRANDS = LIMIT_ERRANDS + 8 };
 
 /* What it does, and what came of it. */
 struct probe {

@@ -485,7 +485,7 @@ static void a_line_wakes_control_if_it_sleeps(void **state)
 
 /* ---- threads ---- */
 
-enum { WRITERS = 3, LINES = 20000, WOKEN_MS_MAX = 10000 };
+enum { WRITERS = 3, LINES = 20000, WOKEN_MS_MAX = 40000 };
 
 struct writer {
 	struct core *core;

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MEMBERS = 4, RECEIVED_MAX = 4096, WOKEN_MS_MAX = 10000 };
+enum { MEMBERS = 4, RECEIVED_MAX = 4096, WOKEN_MS_MAX = 40000 };
 
 /* The world of each test. What a core receives goes to `received` of its test or thread. */
 static struct world world;

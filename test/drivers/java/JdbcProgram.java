@@ -352,7 +352,7 @@ public final class JdbcProgram {
       List<String> heard = new ArrayList<>();
       for (int n = 0; n < 5; n++) {
         row(speaker, "SELECT pg_notify('jdbc_news', ?)", "number " + n);
-        PGNotification[] news = listener.unwrap(PGConnection.class).getNotifications(3000);
+        PGNotification[] news = listener.unwrap(PGConnection.class).getNotifications(30000);
         for (PGNotification one : news == null ? new PGNotification[0] : news) {
           heard.add(one.getParameter());
         }
@@ -376,7 +376,7 @@ public final class JdbcProgram {
           }
         }
         while (heard.size() < want.size()) {
-          PGNotification[] news = listener.unwrap(PGConnection.class).getNotifications(3000);
+          PGNotification[] news = listener.unwrap(PGConnection.class).getNotifications(30000);
           if (news == null || news.length == 0) {
             break;
           }

@@ -22,7 +22,7 @@ class connected:
         return self.connection
 
     async def __aexit__(self, *_):
-        await self.connection.close(timeout=5)
+        await self.connection.close(timeout=30)
 
 
 class expect:
@@ -263,7 +263,7 @@ async def notifications():
         await listener.add_listener("asyncpg_news", lambda *arguments: heard.put_nowait(arguments[3]))
         for n in range(5):
             await speaker.execute("SELECT pg_notify('asyncpg_news', $1)", "number %d" % n)
-        equal([await asyncio.wait_for(heard.get(), 3) for n in range(5)], ["number %d" % n for n in range(5)])
+        equal([await asyncio.wait_for(heard.get(), 30) for n in range(5)], ["number %d" % n for n in range(5)])
 
 
 run(types, workers, without_a_statement_cache, transactions, errors, prepared_over_transactions, more_statements_than_kept, pool,

@@ -306,7 +306,7 @@ async def notifications():
         for n in range(5):
             await speaker.execute("SELECT pg_notify('psycopg_news', %s)", ("number %d" % n,))
             try:
-                got.append((await asyncio.wait_for(notifies.__anext__(), 3)).payload)
+                got.append((await asyncio.wait_for(notifies.__anext__(), 30)).payload)
             except asyncio.TimeoutError:
                 break
         await notifies.aclose()

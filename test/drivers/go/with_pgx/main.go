@@ -312,7 +312,7 @@ func aTableChanges(ctx context.Context) {
 func cancels(ctx context.Context) {
 	conn := connect(ctx, func(config *pgx.ConnConfig) {
 		config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
-			return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, CancelRequestDelay: 0, DeadlineDelay: 5 * time.Second}
+			return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, CancelRequestDelay: 0, DeadlineDelay: 30 * time.Second}
 		}
 	})
 	defer conn.Close(ctx)
@@ -332,7 +332,7 @@ func notifications(ctx context.Context) {
 	checks.One(listener.Exec(ctx, "LISTEN pgx_news"))
 	for n := 0; n < 5; n++ {
 		checks.One(speaker.Exec(ctx, "SELECT pg_notify('pgx_news', $1)", fmt.Sprint("number ", n)))
-		short, end := context.WithTimeout(ctx, 3*time.Second)
+		short, end := context.WithTimeout(ctx, 30*time.Second)
 		news := checks.One(listener.WaitForNotification(short))
 		end()
 		equal(news.Payload, fmt.Sprint("number ", n))

@@ -215,7 +215,7 @@ async fn notifications() -> Outcome {
     for n in 0..5 {
         let text = format!("number {n}");
         sqlx::query("SELECT pg_notify('sqlx_news', $1)").bind(&text).execute(&pool).await?;
-        let news = tokio::time::timeout(Duration::from_secs(3), listener.recv()).await??;
+        let news = tokio::time::timeout(Duration::from_secs(30), listener.recv()).await??;
         equal(news.payload(), text.as_str())?;
     }
     Ok(())
