@@ -107,7 +107,7 @@ def test_nobody_is_harmed(pooler, postgres, ready, way):
     one = pooler(databases=[database_row(postgres), dict(database_row(postgres, TORN), port=breaker.port)], users=[
         {"name": harness.USER, "password": harness.PASSWORD, "databases": [DATABASE, TORN]}], default_pool_size=size, pooler_mode=mode,
         prepared_statements=prepared, workers=workers, checkout_timeout=60000, rollback_timeout=1000, log_connections=False,
-        log_disconnections=False, client_login_timeout=2000, **WILD[(WAYS.index(way) + SETTINGS) % 4 if SETTINGS < 4 else SETTINGS])
+        log_disconnections=False, **WILD[(WAYS.index(way) + SETTINGS) % 4 if SETTINGS < 4 else SETTINGS])
     console = Console(one.console(timeout=60))
     honest = [chaos.Honest("%s%d" % (kind, number), postgres, one.address, database, mode, database == DATABASE)
               for number in range(HONEST) for kind, database in (("calm", DATABASE), (TORN, TORN))]
