@@ -26,16 +26,24 @@ static const char *const harmless_never[] = {"call", "delete", "execute", "inser
 
 static bool harmless_among(struct sqlword word, const char *const *others, size_t count)
 {
+	if (word.len < 2)
+		return false;
 	for (size_t i = 0; i < count; i++)
-		if (sqlword_is(word, others[i]))
+		if (others[i][0] == (word.at[0] | 0x20) && others[i][1] == (word.at[1] | 0x20) &&
+			sqlword_is(word, others[i]))
 			return true;
 	return false;
 }
 
-static bool harmless_opens(struct sqlword_text *text)
+static bool harmless_is_called(struct sqlword_text *text)
 {
 	sqlword_skip_blanks(text);
 	return text->at < text->end && *text->at == '(';
+}
+
+bool harmless_opens(struct sqlword word)
+{
+	return harmless_among(word, harmless_calls, array_len(harmless_calls));
 }
 
 /* A word, and what stands behind it. `after_dot`: it is a part of a longer name. */
@@ -47,9 +55,9 @@ static bool harmless_take_word(struct sqlword_text *text, bool after_dot)
 		return false;
 	if (text->at < text->end && (*text->at == '\'' || *text->at == '&'))
 		return false; /* E'..', U&'..': with escapes */
-	if (!harmless_opens(text))
+	if (!harmless_is_called(text))
 		return true;
-	return !after_dot && harmless_among(word, harmless_calls, array_len(harmless_calls));
+	return !after_dot && harmless_opens(word);
 }
 
 /* A literal or a quoted name. Backslashes may be escapes, or not: it is not sure. A doubled quote begins the next. */
@@ -61,7 +69,7 @@ static bool harmless_take_quoted(struct sqlword_text *text)
 	if (text->at - first < 2 || text->at[-1] != *first ||
 		memchr(first, '\\', (size_t)(text->at - first)))
 		return false;
-	return *first != '"' || !harmless_opens(text);
+	return *first != '"' || !harmless_is_called(text);
 }
 
 /* A number, a parameter, or one character of whatever else. */

@@ -6,12 +6,13 @@
 #ifndef PGRING_POOL_HARMLESS_H
 #define PGRING_POOL_HARMLESS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "pool/sqlword.h"
 
 /* Whether the text is one SELECT (VALUES, TABLE, WITH) that changes no data, takes no locks on rows and calls no function but
  * some of PostgreSQL's own. */
 bool harmless_is(const uint8_t *text, size_t len);
+
+/* Whether the word, if a parenthesis follows it, is a keyword or such a function. */
+bool harmless_opens(struct sqlword word);
 
 #endif

@@ -206,7 +206,8 @@ void lease_grant(struct core *core, struct lease *lease, struct server *server)
 	lease->request_ns = core->now_ns;
 	lease->is_mid_request = lease->is_blocked = lease->knows_unnamed = false;
 	lease->is_fresh = true;
-	lease->is_same = server->user == lease->user;
+	lease->owns_sequences = server->user == lease->user;
+	lease->has_taken = false;
 	server->user = lease->user;
 	lease->check = LEASE_UNCHECKED;
 	if (lease->keeps)

@@ -100,9 +100,11 @@ struct lease {
 	bool knows_unnamed;       /* the server's unnamed statement is this client's */
 	bool is_over;             /* tried() is owed */
 	bool is_fresh;            /* HELD: no request has been sent yet */
-	bool is_same;             /* HELD: nobody else has used the server since this client did */
-	bool needs_sequences; /* the client uses lastval or currval from one transaction to the next */
-	bool is_trial;        /* taken only to try the settings; answered() tells that they hold */
+	bool owns_sequences;      /* HELD: what the server knows of sequences is of nobody else */
+	bool has_taken;           /* HELD: the client may have taken values of sequences */
+	bool asks_sequences;      /* the client uses lastval or currval behind that */
+	bool needs_sequences;     /* ... from one transaction to the next */
+	bool is_trial; /* taken only to try the settings; answered() tells that they hold */
 };
 
 void lease_init(struct lease *lease, struct pool *pool, struct stream *sink,

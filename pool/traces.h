@@ -30,6 +30,8 @@ enum trace {
 	/* all that a server can be asked for */
 	TRACE_EVERYTHING = TRACE_SETTINGS | TRACE_LOCKS | TRACE_TEMP | TRACE_CURSORS |
 		TRACE_LISTEN | TRACE_PREPARED | TRACE_PIN,
+	/* it may take a value of a sequence */
+	TRACE_TAKES = 1 << 12,
 	/* with LISTEN: the session listens to nothing any more, for now */
 	TRACE_SILENCES = 1 << 13,
 	/* with others: variables get values that the session did not name */
@@ -37,7 +39,7 @@ enum trace {
 	/* with others: they can only end by it, so it means nothing unless one is held */
 	TRACE_IF_HELD = 1 << 15,
 };
-_Static_assert(TRACE_COUNT <= 13, "traces and their marks fit into 16 bits");
+_Static_assert(TRACE_COUNT <= 12, "traces and their marks fit into 16 bits");
 
 enum { TRACES_NAMES_MAX = 64, TRACES_RESTORED = 48 };
 

@@ -203,6 +203,8 @@ void client_sql_scan(struct statement *statement)
 	const uint8_t *text = statement->body;
 
 	statement->traces = (uint16_t)sqlscan_traces(text, len);
+	if (sqlscan_calls(text, len))
+		statement->traces |= TRACE_TAKES;
 	statement->executes = sqlname_find(text, text + len).kind == SQLNAME_EXECUTE;
 	statement->is_scanned = true;
 }

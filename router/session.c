@@ -136,53 +136,72 @@ static void session_note_traces(
 		session_note_names(client, text, len);
 }
 
-/* What a sequence gave is known to the server alone, and true only while no other client has been there since. */
+/* What a sequence gave is known to the server alone, and true only while no other client has been there since. Who may have taken
+ * one before, in the same transaction, is told the truth from the next transaction on, in which the server forgets first. */
 static int session_note_sequence(struct lease *lease)
 {
-	if (!lease->is_fresh || lease->server->traces.held & TRACE_SEQUENCES)
-		return 0; /* the transaction may have taken one */
+	if (lease->server->traces.held & TRACE_SEQUENCES)
+		return 0;
+	if (lease->has_taken) {
+		lease->asks_sequences |= !lease->owns_sequences;
+		return 0;
+	}
 	lease->needs_sequences = true;
-	if (!lease->is_same)
+	if (!lease->owns_sequences)
 		return REFUSAL_SEQUENCE;
 	traces_suspect(&lease->server->traces, TRACE_SEQUENCES);
 	return 0;
 }
 
-/* A string that may take values itself, before it asks for the last: if it does not, the server shall say so, instead of telling
- * what somebody else took. */
+/* Before a request that may take values itself before it asks for the last: if it does not, the server shall say so, instead of
+ * telling what somebody else took. */
 static int session_forget_sequences(struct core *core, struct lease *lease)
 {
 	struct server *server = lease->server;
 
-	if (!lease->is_fresh || lease->is_same || server->traces.held & TRACE_SEQUENCES ||
+	if (lease->owns_sequences || lease->has_taken || server->traces.held & TRACE_SEQUENCES ||
 		server->pending.skipping)
 		return 0;
 	if (!pending_is_own(&server->pending))
 		return SESSION_WAITS; /* for the answers to a Parse or a Sync */
 	server_query_hidden(core, server, "DISCARD SEQUENCES", HIDDEN_NEEDED);
+	lease->owns_sequences = true;
 	return 0;
+}
+
+/* A statement that is a transaction of its own, as most are: hardly anything comes behind it on the same server, and what it calls
+ * is not worth looking at. */
+static bool session_is_alone(const struct client *client, const uint8_t *text, size_t len)
+{
+	return client->status == 'I' && client->lease.is_fresh &&
+		(len == 0 || !memchr(text, ';', len - 1));
 }
 
 static int session_note_text(
 	struct core *core, struct client *client, const uint8_t *text, size_t len, bool is_whole)
 {
-	int noted;
+	struct lease *lease = &client->lease;
+	int noted = 0;
 	const uint8_t *nul = memchr(text, '\0', len);
 	unsigned traces;
 
 	len = nul ? (size_t)(nul - text) : len;
-	traces = is_whole ? sqlscan_traces(text, len) : TRACE_EVERYTHING;
-	if (likely(traces == 0))
-		return 0;
-	noted = session_note_listen(client, traces);
-	if (unlikely(noted))
-		return noted;
-	session_note_traces(client, traces, text, len);
-	if (likely(!(traces & TRACE_SEQUENCES)))
-		return 0;
-	if (!is_whole || !sqlscan_takes_first(text, len))
-		return session_note_sequence(&client->lease);
-	return session_forget_sequences(core, &client->lease);
+	traces = is_whole ? sqlscan_traces(text, len) : TRACE_EVERYTHING | TRACE_TAKES;
+	if (unlikely(traces & ~(unsigned)TRACE_TAKES)) {
+		noted = session_note_listen(client, traces);
+		if (unlikely(noted))
+			return noted;
+		session_note_traces(client, traces, text, len);
+		if (traces & TRACE_SEQUENCES)
+			noted = is_whole && sqlscan_takes_first(text, len)
+				? session_forget_sequences(core, lease)
+				: session_note_sequence(lease);
+		if (unlikely(noted))
+			return noted;
+	}
+	lease->has_taken = lease->has_taken || traces & TRACE_TAKES ||
+		session_is_alone(client, text, len) || sqlscan_calls(text, len);
+	return 0;
 }
 
 static int session_note_executed(struct core *core, struct client *client,
@@ -207,15 +226,21 @@ static int session_note_statement(struct core *core, struct client *client,
 		if (unlikely(noted))
 			return noted;
 	}
-	if (likely(statement->traces == 0))
-		return 0;
-	noted = session_note_listen(client, statement->traces);
-	if (unlikely(noted))
-		return noted;
-	session_note_traces(client, statement->traces, statement->body, len);
-	if (statement->traces & TRACE_SETTINGS)
-		session_note_names(client, bind, bind_len); /* one may be among the parameters */
-	return statement->traces & TRACE_SEQUENCES ? session_note_sequence(&client->lease) : 0;
+	if (unlikely(statement->traces & ~(unsigned)TRACE_TAKES)) {
+		noted = session_note_listen(client, statement->traces);
+		if (unlikely(noted))
+			return noted;
+		session_note_traces(client, statement->traces, statement->body, len);
+		if (statement->traces & TRACE_SETTINGS)
+			session_note_names(
+				client, bind, bind_len); /* one may be among the parameters */
+		if (statement->traces & TRACE_SEQUENCES)
+			noted = session_note_sequence(&client->lease);
+		if (unlikely(noted))
+			return noted;
+	}
+	client->lease.has_taken |= (statement->traces & TRACE_TAKES) != 0;
+	return 0;
 }
 
 /* The same by SQL: the name of a variable may be computed there, and then is not seen. */
@@ -241,11 +266,13 @@ static int session_note_query(
 		return session_note_text(core, client, text, len, is_whole);
 	if (unlikely(client_sql_adopts(core, client, text, end)))
 		return 0; /* it is looked at when it is executed */
-	noted = session_note_text(core, client, text, len, is_whole);
 	executed = client_sql_executed(client, text, end, &behind);
-	if (likely(!executed) || noted)
-		return noted;
-	return session_note_executed(core, client, executed->statement, behind, end);
+	if (unlikely(executed)) {
+		noted = session_note_executed(core, client, executed->statement, behind, end);
+		if (noted)
+			return noted;
+	}
+	return session_note_text(core, client, text, len, is_whole);
 }
 
 static int session_note_bind(
@@ -268,6 +295,7 @@ static int session_note_bind(
 	}
 	if (likely(statement != NULL))
 		return session_note_statement(core, client, statement, body, len);
+	lease->has_taken = true;
 	if (lease_follows(core, lease)) { /* it was too long to be kept */
 		noted = session_note_listen(client, TRACE_EVERYTHING);
 		if (!noted)
@@ -302,6 +330,7 @@ static int session_note_function(struct client *client, const uint8_t *body, siz
 		return noted;
 	traces_suspect(&client->lease.server->traces, TRACE_EVERYTHING);
 	session_note_names(client, body, len);
+	client->lease.has_taken = true;
 	return 0;
 }
 
@@ -327,6 +356,10 @@ int session_note(struct core *core, struct client *client, uint8_t type, const u
 		return SESSION_WAITS;
 	if (unlikely(lease->needs_sequences))
 		traces_suspect(&lease->server->traces, TRACE_SEQUENCES);
+	else if (unlikely(lease->asks_sequences) && lease->is_fresh)
+		noted = session_forget_sequences(core, lease);
+	if (unlikely(noted))
+		return noted;
 	switch (type) {
 	case CLIENT_QUERY:
 		noted = session_note_query(core, client, body, len, is_whole);

@@ -2,6 +2,7 @@
 #include "router/sqlscan.h"
 
 #include "core/check.h"
+#include "pool/harmless.h"
 #include "pool/sqlword.h"
 #include "pool/traces.h"
 
@@ -174,17 +175,27 @@ static unsigned traces_of_word(struct sqlword word, const uint8_t *end)
 	case 'c':
 		if (sqlword_is(word, "create"))
 			return SEEN_CREATE_OR_INTO;
+		if (sqlword_is(word, "copy") || sqlword_is(word, "call"))
+			return TRACE_TAKES;
 		return sqlword_is(word, "currval") ? TRACE_SEQUENCES : 0;
 	case 'd':
+		if (sqlword_is(word, "delete") || sqlword_is(word, "do"))
+			return TRACE_TAKES;
 		if (sqlword_is(word, "default"))
 			return SEEN_DEFAULT;
 		return sqlword_is(word, "declare") ? SEEN_DECLARE : 0;
+	case 'e':
+		return sqlword_is(word, "execute") ? TRACE_TAKES : 0;
 	case 'h':
 		return sqlword_is(word, "hold") ? SEEN_HOLD : 0;
 	case 'i':
+		if (sqlword_is(word, "insert"))
+			return TRACE_TAKES;
 		return sqlword_is(word, "into") ? SEEN_CREATE_OR_INTO : 0;
 	case 'l':
 		return sqlword_is(word, "lastval") ? TRACE_SEQUENCES : 0;
+	case 'm':
+		return sqlword_is(word, "merge") ? TRACE_TAKES : 0;
 	case 'p':
 		if (word.len > 3 && word.at[2] == '_') {
 			if (sqlword_begins(word, "pg_advisory_xact_") ||
@@ -198,6 +209,8 @@ static unsigned traces_of_word(struct sqlword word, const uint8_t *end)
 			return sqlword_is(word, "pg_temp") ? TRACE_TEMP : 0;
 		}
 		return 0;
+	case 'r':
+		return sqlword_is(word, "refresh") ? TRACE_TAKES : 0;
 	case 's':
 		if (sqlword_is(word, "set_config"))
 			return traces_of_set_config(word, end);
@@ -207,6 +220,8 @@ static unsigned traces_of_word(struct sqlword word, const uint8_t *end)
 	case 't':
 		return sqlword_is(word, "temp") || sqlword_is(word, "temporary") ? SEEN_TEMP : 0;
 	case 'u': /* U&"..." may spell any name */
+		if (sqlword_is(word, "update"))
+			return TRACE_TAKES;
 		return word.len == 1 && end - word.at > 2 && word.at[1] == '&' && word.at[2] == '"'
 			? TRACE_EVERYTHING
 			: 0;
@@ -242,7 +257,7 @@ static unsigned traces_of_words(const uint8_t *at, const uint8_t *end)
 		seen |= TRACE_CURSORS;
 	if ((seen & SEEN_SEED) && (seen & SEEN_CONFIG))
 		seen |= TRACE_SEED;
-	return seen & (TRACE_ALL | SEEN_DEFAULT);
+	return seen & (TRACE_ALL | TRACE_TAKES | SEEN_DEFAULT);
 }
 
 /* ---- several statements ---- */
@@ -276,7 +291,7 @@ unsigned sqlscan_traces(const uint8_t *text, size_t len)
 {
 	struct sqlword_text statement = {text, text + len};
 	const uint8_t *end = text + len, *more = memchr(text, ';', len);
-	unsigned traces, others;
+	unsigned traces, others, takes;
 
 	while (more && more < end && (sqlword_is_blank(*more) || *more == ';'))
 		more++;
@@ -285,11 +300,49 @@ unsigned sqlscan_traces(const uint8_t *text, size_t len)
 	others = traces_of_words(text, end);
 	if ((others & SEEN_DEFAULT) && (traces & TRACE_SETTINGS))
 		traces |= TRACE_RESETS;
+	takes = others & TRACE_TAKES;
 	others &= TRACE_ALL;
 	if ((traces & SEEN_PREPARE) && others) /* EXECUTE will not betray it */
 		others |= TRACE_UNKNOWN;
 	traces &= TRACE_ALL | TRACE_SILENCES | TRACE_RESETS | TRACE_IF_HELD;
-	return others ? (traces | others) & ~TRACE_IF_HELD : traces;
+	return takes | (others ? (traces | others) & ~TRACE_IF_HELD : traces);
+}
+
+/* ---- sequences ---- */
+
+/* Whether what stands before a parenthesis may be a function that takes a value of a sequence. */
+static bool is_call(const uint8_t *begin, const uint8_t *parenthesis)
+{
+	const uint8_t *at = parenthesis, *behind;
+	struct sqlword word;
+
+	while (at > begin && sqlword_is_blank(at[-1]))
+		if (*--at == '\n')
+			return true; /* there may be a comment before it */
+	if (at == begin)
+		return false;
+	if (!sqlword_is_part(at[-1])) /* an operator; or a name in quotes, or a comment */
+		return at[-1] == '"' || at[-1] == '/';
+	behind = at;
+	while (at > begin && sqlword_is_part(at[-1]))
+		at--;
+	word = (struct sqlword){at, (size_t)(behind - at)};
+	if (at > begin && at[-1] == '.')
+		return true; /* somebody's own may be called like one of PostgreSQL's */
+	return !sqlword_is(word, "lastval") && !sqlword_is(word, "currval") &&
+		!harmless_opens(word);
+}
+
+bool sqlscan_calls(const uint8_t *text, size_t len)
+{
+	const uint8_t *at = text, *end = text + len;
+
+	while ((at = memchr(at, '(', (size_t)(end - at)))) {
+		if (is_call(text, at))
+			return true;
+		at++;
+	}
+	return false;
 }
 
 bool sqlscan_takes_first(const uint8_t *text, size_t len)
@@ -297,16 +350,13 @@ bool sqlscan_takes_first(const uint8_t *text, size_t len)
 	const uint8_t *at = text, *end = text + len, *asks = end;
 	struct sqlword word;
 
-	while (next_word(&at, end, &word)) {
-		if (sqlword_is(word, "nextval"))
-			return true;
-		if (sqlword_is(word, "lastval") || sqlword_is(word, "currval")) {
+	while (asks == end && next_word(&at, end, &word))
+		if (sqlword_is(word, "lastval") || sqlword_is(word, "currval"))
 			asks = word.at;
-			break;
-		}
-	}
 	/* If there are statements before it, any of them may. */
-	return memchr(text, ';', (size_t)(asks - text)) != NULL;
+	return memchr(text, ';', (size_t)(asks - text)) ||
+		traces_of_words(text, asks) & TRACE_TAKES ||
+		sqlscan_calls(text, (size_t)(asks - text));
 }
 
 /* ---- transactions ---- */

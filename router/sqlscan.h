@@ -14,7 +14,10 @@
  * its final NUL. */
 unsigned sqlscan_traces(const uint8_t *text, size_t len);
 
-/* Whether a text that asks for the last value of a sequence may have taken one before, in the same statement or in another. */
+/* Whether the text calls a function that may take a value of a sequence, which its traces do not tell. */
+bool sqlscan_calls(const uint8_t *text, size_t len);
+
+/* Whether a text that asks for the last value of a sequence may have taken one before that, in the same statement or in another. */
 bool sqlscan_takes_first(const uint8_t *text, size_t len);
 
 enum sqlscan_kind {

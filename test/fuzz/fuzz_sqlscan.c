@@ -80,8 +80,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned traces = sqlscan_traces(data, size);
 
 	CHECK(text);
-	CHECK((traces & ~(unsigned)(TRACE_ALL | TRACE_SILENCES | TRACE_RESETS | TRACE_IF_HELD)) ==
-		0);
+	CHECK((traces &
+		      ~(unsigned)(TRACE_ALL | TRACE_TAKES | TRACE_SILENCES | TRACE_RESETS |
+			      TRACE_IF_HELD)) == 0);
 	memcpy(text, data, size);
 	if (size >= 8) {
 		memcpy(text, "SET a=1;", 8);

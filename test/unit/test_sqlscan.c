@@ -14,14 +14,45 @@
 
 static unsigned traces_of(const char *text)
 {
-	return sqlscan_traces((const uint8_t *)text, strlen(text));
+	return sqlscan_traces((const uint8_t *)text, strlen(text)) & ~(unsigned)TRACE_TAKES;
+}
+
+static bool may_take(const char *text)
+{
+	const uint8_t *at = (const uint8_t *)text;
+
+	return sqlscan_traces(at, strlen(text)) & TRACE_TAKES || sqlscan_calls(at, strlen(text));
+}
+
+static void what_may_take_from_a_sequence_is_seen(void **state)
+{
+	static const char *const takes[] = {"SELECT nextval('s')", "insert INTO t VALUES (1)",
+		"UPDATE t SET a = DEFAULT", "DELETE FROM t", "MERGE INTO t USING u ON true",
+		"COPY t FROM STDIN", "CALL p", "DO 'BEGIN END'", "EXECUTE p", "SELECT f ()",
+		"SELECT \"f\" (1)", "SELECT a.f/* */ (1)", "SELECT 1; SELECT f(lastval())",
+		"REFRESH MATERIALIZED VIEW v", "WITH a AS (DELETE FROM t) SELECT 1"},
+				 *const others[] = {"", "SELECT 1", "BEGIN", "SELECT lastval()",
+					 "SELECT currval('s'), LASTVAL ( )",
+					 "SELECT count(*) FROM t",
+					 "SELECT a FROM t WHERE b IN (1, 2) AND (c OR d)",
+					 "SET a = 1", "FETCH 1 FROM c", "SELECT f, g FROM \"h\"",
+					 "SHOW search_path"};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(takes); i++)
+		if (!may_take(takes[i]))
+			fail_msg("%s", takes[i]);
+	for (size_t i = 0; i < array_len(others); i++)
+		if (may_take(others[i]))
+			fail_msg("%s", others[i]);
 }
 
 static void a_string_may_take_what_it_asks_for(void **state)
 {
 	static const char *const takes[] = {"SELECT nextval('s'); SELECT lastval()",
 		"INSERT INTO t DEFAULT VALUES; SELECT currval('s')",
-		"SELECT NextVal('s'), currval('s')", ";SELECT lastval()"},
+		"SELECT NextVal('s'), currval('s')", ";SELECT lastval()",
+		"INSERT INTO t DEFAULT VALUES RETURNING currval('s')"},
 				 *const asks[] = {"SELECT lastval()", "SELECT currval('s');",
 					 "SELECT currval('s'), nextval('s')",
 					 "SELECT lastval(); SELECT nextval('s')", ""};
@@ -273,6 +304,7 @@ static void names_of_variables_are_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_may_take_from_a_sequence_is_seen),
 		cmocka_unit_test(a_string_may_take_what_it_asks_for),
 		cmocka_unit_test(what_everybody_sends_leaves_nothing),
 		cmocka_unit_test(what_leaves_something_is_seen),
