@@ -41,13 +41,13 @@ def stream(seed):
     return messages
 
 
-def play(wire, messages, count=None):
-    """What comes; count: as many messages will come, or the end."""
+def play(wire, messages, quiet_s, count=0):
+    """What comes, until nothing more does for a while; count: as many messages will come, or the end."""
     got = []
     wire.send(b"".join(messages) + END)
     try:
         while True:
-            got.append(wire.read(0.15 if count is None else 3 if len(got) < count else 0.05))
+            got.append(wire.read(10 if len(got) < count else quiet_s))
             if got[-1][0] == b"Z" and (b"D", LAST_ROW) in got[-4:]:
                 break
     except wireclient.TimedOut:
@@ -60,11 +60,11 @@ def play(wire, messages, count=None):
     return got
 
 
-def directly(postgres, messages):
+def directly(postgres, messages, quiet_s):
     """PostgreSQL may end a connection so that its last words are lost: the most of what it said."""
     best = []
     for _ in range(3):
-        got = play(postgres.connect(), messages)
+        got = play(postgres.connect(), messages, quiet_s)
         best = got if len(got) > len(best) else best
         if got[-1] != (b"-", b"ended") or any(kind == b"E" and b"SFATAL" in body for kind, body in got):
             return got
@@ -90,13 +90,13 @@ class Sides:
         for way in WAYS:
             self.poolers[way] = pooler(default_pool_size=2, pooler_mode=way[0], prepared_statements=way[1], log_connections=False, log_disconnections=False)
 
-    def difference(self, way, messages):
+    def difference(self, way, messages, quiet_s=0.5):
         """None, or what is not the same."""
         self.postgres.sql("DROP TABLE IF EXISTS public.honest; TRUNCATE public.chaos_sink")
-        expected = directly(self.postgres, messages)
+        expected = directly(self.postgres, messages, quiet_s)
         self.postgres.sql("DROP TABLE IF EXISTS public.honest; TRUNCATE public.chaos_sink")
         one = self.poolers[way]
-        got = play(wireclient.connect(one.address, harness.USER, harness.PASSWORD, harness.DATABASE), messages, len(expected))
+        got = play(wireclient.connect(one.address, harness.USER, harness.PASSWORD, harness.DATABASE), messages, 0.05, sum(kind != b"-" for kind, _ in expected))
         if written(expected) == written(got) or is_known(messages, written(expected), written(got)):
             return None
         at = next((i for i, (a, b) in enumerate(zip(written(expected), written(got))) if a != b), 0)
@@ -142,6 +142,8 @@ def is_known(messages, expected, got):
         return any(line.startswith("G ") for line in expected)  # a COPY that failed behind a Sync
     if got[-1:] == ["ended"] == expected[-1:] and b"X\0\0\0" in data:
         return got[:-1] == expected[:len(got) - 1] or expected[:-1] == got[:len(expected) - 1]  # what a Terminate finds unanswered
+    if any(theirs == "E ERROR 25P02" and ours == "1 ''" for theirs, ours in zip(expected, got)):
+        return True  # an unnamed Parse that was not needed has not failed
     # A simple query that cannot be read has not destroyed the unnamed statement.
     return any(one[:1] == b"Q" and one[5:].find(b"\0") != len(one) - 6 for one in messages) and "E ERROR 26000" in got
 
@@ -161,10 +163,10 @@ FOUND = {  # by the test below
 
 @pytest.mark.parametrize("what", FOUND)
 def test_found(pooler, postgres, ready, what):
-    expected = written(directly(postgres, [FOUND[what]]))
+    expected = written(directly(postgres, [FOUND[what]], 10))
     for mode in ("extended", "full"):
         one = pooler(default_pool_size=1, prepared_statements=mode)
-        got = written(play(wireclient.connect(one.address, harness.USER, harness.PASSWORD, harness.DATABASE), [FOUND[what]], len(expected)))
+        got = written(play(wireclient.connect(one.address, harness.USER, harness.PASSWORD, harness.DATABASE), [FOUND[what]], 10))
         assert got == expected
 
 
@@ -174,7 +176,7 @@ def test_query_behind_a_sync_that_a_copy_swallows(pooler, ready):
     for behind in (b"", SYNC):
         wire = one.connect()
         wire.send(parse("COPY public.chaos_sink FROM STDIN") + bind() + execute() + SYNC + query("SELECT 1") + behind)
-        kinds = [kind for kind, _ in wire.read_to_end(5)]
+        kinds = [kind for kind, _ in wire.read_to_end()]
         assert kinds[:3] == [b"1", b"2", b"G"] and kinds[3] == kinds[-1] == b"E", kinds
 
 
@@ -183,9 +185,9 @@ def test_malformed_streams(sides):
     for seed in range(FIRST, LAST + 1):
         way = WAYS[seed % len(WAYS)]
         messages = stream(seed)
-        found = sides.difference(way, messages)
-        if found:
-            found = sides.difference(way, messages)
+        found = sides.difference(way, messages, 0.1)
+        if found:  # PostgreSQL may have been slow
+            found = sides.difference(way, messages, 3)
         if found:
             small = sides.shrunk(way, messages)
             report = "seed %d, %s: %s\n%s" % (seed, "-".join(way), [one[:80] + b"..." * (len(one) > 80) for one in small], sides.difference(way, small) or found)
