@@ -341,6 +341,10 @@ FAULTS = {
 }
 
 
+# Without those after which a login would wait for connect_timeout, and with it whoever wants the pool's next connection.
+LOGIN_FAULTS = [name for name in FAULTS if name not in ("dropped", "garbage")]
+
+
 class Torn:
     """What is to be broken on one connection: (behind how many ReadyForQuery, what, at which message from there on)."""
 
@@ -386,7 +390,7 @@ class Breaker:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             torn = Torn()
             if self.rng.random() < self.breaks_logins:
-                torn.due.append((-1, self.rng.choice(list(FAULTS)), self.rng.randint(0, 18)))
+                torn.due.append((-1, self.rng.choice(LOGIN_FAULTS), self.rng.randint(0, 18)))
             threading.Thread(target=self._up, args=(client, server, torn), daemon=True).start()
             threading.Thread(target=self._down, args=(client, server, torn, random.Random(self.rng.random())), daemon=True).start()
 
@@ -547,7 +551,7 @@ class Honest:
         return wire
 
     def connect(self):
-        wire = wireclient.connect(self.address, USER, PASSWORD, self.database, timeout=60)
+        wire = wireclient.connect(self.address, USER, PASSWORD, self.database, timeout=90)
         try:
             return self.prepared(wire)
         except BaseException:
