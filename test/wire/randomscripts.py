@@ -10,9 +10,9 @@ import wireclient
 
 # By the superuser: once, and before each run of a script.
 FIXTURE = """
-CREATE TABLE public.rnd_written (a int); CREATE TABLE public.rnd_parents (id int PRIMARY KEY);
-CREATE TABLE public.rnd_children (id int PRIMARY KEY, parent int REFERENCES public.rnd_parents DEFERRABLE INITIALLY DEFERRED);
-CREATE SEQUENCE public.rnd_counter;
+CREATE TABLE IF NOT EXISTS public.rnd_written (a int); CREATE TABLE IF NOT EXISTS public.rnd_parents (id int PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS public.rnd_children (id int PRIMARY KEY, parent int REFERENCES public.rnd_parents DEFERRABLE INITIALLY DEFERRED);
+CREATE SEQUENCE IF NOT EXISTS public.rnd_counter;
 GRANT ALL ON public.rnd_written, public.rnd_parents, public.rnd_children TO PUBLIC; GRANT ALL ON SEQUENCE public.rnd_counter TO PUBLIC;
 """
 BEFORE_EACH = """

@@ -153,7 +153,7 @@ def test_log_of_logins_can_be_switched_off(pooler):
 
 def test_log_of_checkout_timeouts(pooler):
     """One line for many: the pool, and how many wait."""
-    one = pooler(default_pool_size=1, checkout_timeout=200, workers=1)
+    one = pooler(default_pool_size=1, checkout_timeout=1500, workers=1)
     busy = one.connect()
     others = [one.connect() for _ in range(3)]
     busy.ask("BEGIN")
