@@ -61,8 +61,10 @@ enum lease_refusal {
 	REFUSAL_NAME_TOO_LONG,       /* of a statement or a portal */
 	REFUSAL_SEQUENCE,            /* lastval or currval on a server that others used */
 	REFUSAL_CANCELLED,           /* the client had it cancelled before it was sent */
-	REFUSAL_LISTEN,     /* LISTEN or UNLISTEN while it is not known what came of one before */
-	REFUSAL_STALE_PLAN, /* the statement's result is another than the client was told */
+	REFUSAL_LISTEN, /* LISTEN or UNLISTEN while it is not known what came of one before */
+	REFUSAL_LISTEN_UNDONE, /* LISTEN or UNLISTEN behind a ROLLBACK in the same string */
+	REFUSAL_LISTEN_RESET,  /* RESET ALL in the transaction of a LISTEN or UNLISTEN */
+	REFUSAL_STALE_PLAN,    /* the statement's result is another than the client was told */
 };
 
 /* A statement was parsed anew for a client that knows what its result is: whether it still is that is not answered yet. */

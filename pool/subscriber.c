@@ -479,6 +479,12 @@ void subscriber_answered(struct core *core, struct subscriber *subscriber, char 
 		subscriber_give_up(core, subscriber);
 }
 
+void subscriber_rolled_back(struct core *core, struct subscriber *subscriber)
+{
+	if (subscriber_is_pending(subscriber))
+		subscriber_give_up(core, subscriber);
+}
+
 /* ---- hearing ---- */
 
 static void subscriber_keep(struct core *core, struct subscriber *subscriber, struct chain *chain,

@@ -63,6 +63,12 @@ static inline bool subscriber_must_restore(const struct subscriber *subscriber)
 	return subscriber->source == SUBSCRIBER_AT_HERALD &&
 		(!subscriber->is_moving || subscriber->is_undoable);
 }
+/* The server was prepared in a transaction that is not over. */
+static inline bool subscriber_is_pending(const struct subscriber *subscriber)
+{
+	return subscriber->source == SUBSCRIBER_AT_HERALD && subscriber->is_moving &&
+		!subscriber->server_passed;
+}
 /* It is prepared already. Before that is answered it may still turn out to be in vain. */
 static inline bool subscriber_is_restored(const struct subscriber *subscriber)
 {
@@ -73,6 +79,8 @@ static inline bool subscriber_is_restored(const struct subscriber *subscriber)
  * have been rolled back. At the end of one, a preparation that was rolled back did not take place. If the server has not heard the
  * marker, that was so; unless it was silenced, and is asked. */
 void subscriber_answered(struct core *core, struct subscriber *subscriber, char status);
+/* The transaction in which the server was prepared is being rolled back. */
+void subscriber_rolled_back(struct core *core, struct subscriber *subscriber);
 /* A NotificationResponse of the client's server. Returns whether the client does not get it from there. */
 bool subscriber_hears(struct core *core, struct lease *lease, const uint8_t *message, size_t len);
 /* Whether the client must wait, because it leaves its server. */

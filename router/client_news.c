@@ -181,6 +181,14 @@ static void news_refused(struct core *core, struct lease *lease, unsigned refusa
 				"the transaction before";
 		fault.hint = "Send it when what was sent before is answered.";
 		break;
+	case REFUSAL_LISTEN_UNDONE:
+		fault.message = "LISTEN or UNLISTEN behind a ROLLBACK in the same query string";
+		fault.hint = "Send it as a query of its own.";
+		break;
+	case REFUSAL_LISTEN_RESET:
+		fault.message = "RESET ALL in the same transaction as LISTEN or UNLISTEN";
+		fault.hint = "Send it when the transaction has ended.";
+		break;
 	case REFUSAL_SEQUENCE:
 		fault.sqlstate = SQLSTATE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 		fault.message = "the last value of a sequence is not known in this transaction";

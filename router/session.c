@@ -104,7 +104,7 @@ static int session_note_listen(const struct client *client, unsigned traces)
 		return 0; /* the server does not look at it */
 	if (pending_readies(pending) > 0)
 		return SESSION_WAITS;
-	if (client->status == 'E' && !pending->is_open)
+	if (lease->server->status == 'E' && !pending->is_open)
 		return 0; /* it will fail */
 	if (subscriber->in_doubt)
 		return REFUSAL_LISTEN;
@@ -124,6 +124,55 @@ static bool session_must_settle(const struct lease *lease)
 	return unlikely(subscriber) && subscriber->is_silenced &&
 		!subscriber_is_restored(subscriber) && subscriber->is_moving &&
 		pending_readies(&lease->server->pending) > 0;
+}
+
+/* What was prepared in a transaction is undone by a ROLLBACK in it, and whether it was shows in a variable. In a batch it is
+ * prepared once more before the next LISTEN; within a string nothing can be prepared. */
+static int session_note_undoing(
+	const struct client *client, const uint8_t *text, size_t len, bool listens)
+{
+	const struct lease *lease = &client->lease;
+	const struct pending *pending = &lease->server->pending;
+	struct subscriber *subscriber = lease->subscriber;
+
+	if (subscriber_is_restored(subscriber) || pending->skipping)
+		return 0;
+	if (subscriber_is_pending(subscriber) && !listens)
+		subscriber->is_undoable |= sqlscan_is_rollback(text, len);
+	if (!(listens || subscriber_is_pending(subscriber)) || !sqlscan_resets_all(text, len))
+		return 0;
+	if (pending_readies(pending) > 0)
+		return SESSION_WAITS;
+	return lease->server->status == 'T' || (pending->is_open && !listens) ? REFUSAL_LISTEN_RESET
+									      : 0;
+}
+
+/* A string of a client that listens elsewhere, and which may listen. If it begins with the roll-back of its transaction, that is
+ * done before, and the server is prepared outside of it; the string gets a new transaction to roll back. */
+static int session_note_rollback(
+	struct core *core, struct client *client, const uint8_t *text, size_t len, unsigned traces)
+{
+	struct lease *lease = &client->lease;
+	struct server *server = lease->server;
+	bool has_failed = server->status == 'E';
+
+	if (!(traces & TRACE_LISTEN) || subscriber_is_restored(lease->subscriber) ||
+		server->pending.skipping)
+		return 0;
+	if (pending_readies(&server->pending) > 0)
+		return SESSION_WAITS;
+	if (server->status == 'I' && !server->pending.is_open)
+		return 0;
+	if (client->has_begun)
+		return SESSION_WAITS; /* for the ROLLBACK */
+	if (!server->pending.is_open && sqlscan_rolls_back(text, len, has_failed)) {
+		subscriber_rolled_back(core, lease->subscriber);
+		server_query_hidden(core, server, "ROLLBACK", HIDDEN_NEEDED);
+		client->has_begun = true;
+		client->begin = (struct sqlscan_begin){0};
+		return SESSION_WAITS;
+	}
+	return sqlscan_listens_behind_rollback(text, len, has_failed) ? REFUSAL_LISTEN_UNDONE : 0;
 }
 
 static void session_note_traces(
@@ -177,8 +226,8 @@ static bool session_is_alone(const struct client *client, const uint8_t *text, s
 		(len == 0 || !memchr(text, ';', len - 1));
 }
 
-static int session_note_text(
-	struct core *core, struct client *client, const uint8_t *text, size_t len, bool is_whole)
+static int session_note_text(struct core *core, struct client *client, const uint8_t *text,
+	size_t len, bool is_whole, bool is_query)
 {
 	struct lease *lease = &client->lease;
 	int noted = 0;
@@ -187,6 +236,13 @@ static int session_note_text(
 
 	len = nul ? (size_t)(nul - text) : len;
 	traces = is_whole ? sqlscan_traces(text, len) : TRACE_EVERYTHING | TRACE_TAKES;
+	if (unlikely(lease->subscriber)) {
+		noted = is_query ? session_note_rollback(core, client, text, len, traces) : 0;
+		if (!noted)
+			noted = session_note_undoing(client, text, len, traces & TRACE_LISTEN);
+		if (noted)
+			return noted;
+	}
 	if (unlikely(traces & ~(unsigned)TRACE_TAKES)) {
 		noted = session_note_listen(client, traces);
 		if (unlikely(noted))
@@ -226,6 +282,11 @@ static int session_note_statement(struct core *core, struct client *client,
 		if (unlikely(noted))
 			return noted;
 	}
+	if (unlikely(client->lease.subscriber)) {
+		noted = session_note_undoing(client, statement->body, len, false);
+		if (noted)
+			return noted;
+	}
 	if (unlikely(statement->traces & ~(unsigned)TRACE_TAKES)) {
 		noted = session_note_listen(client, statement->traces);
 		if (unlikely(noted))
@@ -263,7 +324,7 @@ static int session_note_query(
 	struct name *executed;
 
 	if (!is_whole || len == 0 || memchr(text, '\0', len) != end)
-		return session_note_text(core, client, text, len, is_whole);
+		return session_note_text(core, client, text, len, is_whole, true);
 	if (unlikely(client_sql_adopts(core, client, text, end)))
 		return 0; /* it is looked at when it is executed */
 	executed = client_sql_executed(client, text, end, &behind);
@@ -272,7 +333,7 @@ static int session_note_query(
 		if (noted)
 			return noted;
 	}
-	return session_note_text(core, client, text, len, is_whole);
+	return session_note_text(core, client, text, len, is_whole, true);
 }
 
 static int session_note_bind(
@@ -369,8 +430,8 @@ int session_note(struct core *core, struct client *client, uint8_t type, const u
 		if (lease_follows(core, lease)) /* it is looked at when it is bound */
 			return text ? session_note_parse(client, text + 1, body + len) : 0;
 		if (text)
-			noted = session_note_text(
-				core, client, text + 1, (size_t)(body + len - text - 1), is_whole);
+			noted = session_note_text(core, client, text + 1,
+				(size_t)(body + len - text - 1), is_whole, false);
 		break;
 	case CLIENT_BIND:
 		noted = session_note_bind(core, client, body, len);

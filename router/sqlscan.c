@@ -467,6 +467,80 @@ size_t sqlscan_write_begin(const struct sqlscan_begin *begin, char ret_text[SQLS
 	return (size_t)len + 1;
 }
 
+/* ---- roll-backs ---- */
+
+bool sqlscan_rolls_back(const uint8_t *text, size_t len, bool has_failed)
+{
+	struct sqlword_text at = {text, text + len};
+	struct sqlscan_begin begin;
+	enum sqlscan_kind kind;
+
+	sqlword_skip_separators(&at);
+	kind = sqlscan_kind(at.at, (size_t)(find_end(at.at, at.end) - at.at), &begin);
+	return kind == SQLSCAN_ROLLBACK || (has_failed && kind == SQLSCAN_COMMIT);
+}
+
+static bool is_rollback(struct sqlword word, bool has_failed)
+{
+	return sqlword_is(word, "ROLLBACK") || sqlword_is(word, "ABORT") ||
+		(has_failed && (sqlword_is(word, "COMMIT") || sqlword_is(word, "END")));
+}
+
+/* The first word of the next statement; *at is behind the statement then. Returns false if there is none. */
+static bool next_statement(const uint8_t **at, const uint8_t *end, struct sqlword *ret_word,
+	struct sqlword_text *ret_rest)
+{
+	struct sqlword_text text = {*at, end};
+
+	sqlword_skip_separators(&text);
+	*at = find_end(text.at, end);
+	if (text.at == end)
+		return false;
+	*ret_word = sqlword_next(&text);
+	*ret_rest = (struct sqlword_text){text.at, *at > text.at ? *at : text.at};
+	return true;
+}
+
+bool sqlscan_listens_behind_rollback(const uint8_t *text, size_t len, bool has_failed)
+{
+	const uint8_t *at = text, *end = text + len;
+	struct sqlword_text rest;
+	struct sqlword word;
+	bool is_behind = false;
+
+	while (next_statement(&at, end, &word, &rest)) {
+		if (is_behind && (sqlword_is(word, "LISTEN") || sqlword_is(word, "UNLISTEN")))
+			return true;
+		is_behind |= is_rollback(word, has_failed);
+	}
+	return false;
+}
+
+bool sqlscan_is_rollback(const uint8_t *text, size_t len)
+{
+	const uint8_t *at = text;
+	struct sqlword_text rest;
+	struct sqlword word;
+
+	return next_statement(&at, text + len, &word, &rest) && is_rollback(word, false);
+}
+
+bool sqlscan_resets_all(const uint8_t *text, size_t len)
+{
+	const uint8_t *at = text, *end = text + len;
+	struct sqlword_text rest;
+	struct sqlword word;
+
+	while (next_statement(&at, end, &word, &rest)) {
+		if (!sqlword_is(word, "RESET"))
+			continue;
+		sqlword_skip_blanks(&rest);
+		if (sqlword_is(sqlword_next(&rest), "ALL"))
+			return true;
+	}
+	return false;
+}
+
 /* ---- names ---- */
 
 /* One part of a name, in quotes or not. Returns NULL if there is none. */

@@ -20,6 +20,15 @@ bool sqlscan_calls(const uint8_t *text, size_t len);
 /* Whether a text that asks for the last value of a sequence may have taken one before that, in the same statement or in another. */
 bool sqlscan_takes_first(const uint8_t *text, size_t len);
 
+/* Whether the text begins with the roll-back of the transaction; in a failed one a COMMIT is that, too. */
+bool sqlscan_rolls_back(const uint8_t *text, size_t len, bool has_failed);
+/* Whether one of its statements is a ROLLBACK, be it to a savepoint, and one behind that a LISTEN or UNLISTEN. */
+bool sqlscan_listens_behind_rollback(const uint8_t *text, size_t len, bool has_failed);
+/* Whether it begins with a ROLLBACK of any kind. */
+bool sqlscan_is_rollback(const uint8_t *text, size_t len);
+/* Whether one of its statements is RESET ALL. */
+bool sqlscan_resets_all(const uint8_t *text, size_t len);
+
 enum sqlscan_kind {
 	SQLSCAN_OTHER,
 	SQLSCAN_BEGIN,    /* in a form that sqlscan_write_begin can repeat */

@@ -88,6 +88,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(text, "SET a=1;", 8);
 		CHECK(sqlscan_traces(text, size) & TRACE_SETTINGS);
 	}
+	memcpy(text, data, size);
+	CHECK(sqlscan_rolls_back(text, size, true) || !sqlscan_rolls_back(text, size, false));
+	CHECK(sqlscan_listens_behind_rollback(text, size, true) ||
+		!sqlscan_listens_behind_rollback(text, size, false));
+	CHECK(sqlscan_is_rollback(text, size) || !sqlscan_rolls_back(text, size, false));
+	(void)sqlscan_resets_all(text, size);
 	read_names(data, size);
 	read_kind(data, size);
 	read_statement(data, size);

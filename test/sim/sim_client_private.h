@@ -75,7 +75,6 @@ struct sim_client {
 	bool follows;                     /* its named statements follow it */
 	bool listens;                     /* it may LISTEN */
 	unsigned chatter;                 /* percent of its statements that are about channels */
-	bool unit_ends;                   /* the unit has ended a transaction already */
 	bool unit_notifies, has_notified; /* the unit does; perhaps the transaction has */
 	bool may_have_begun;              /* a transaction, which may not be over */
 	unsigned named_count,

@@ -182,6 +182,16 @@ bool sim_hidden(struct sim_session *session)
 	SIM_CHECK(session->batch_owner == 0,
 		"the pooler asks in the unfinished batch of C%u, session %u", session->batch_owner,
 		session->pid);
+	if (hidden_text_is(text, "aborted")) {
+		sim_session_fail(session, "42601", "syntax error at or near \"aborted\"");
+		return true;
+	}
+	if (hidden_text_is(text, "BEGIN")) {
+		session->status = 'T';
+		sim_session_complete(session, "BEGIN", -1);
+		sim_session_end_query(session);
+		return true;
+	}
 	if (hidden_text_is(text, "refused")) {
 		sim_session_fail(session, "42601", "syntax error at or near \"refused\"");
 		return true;

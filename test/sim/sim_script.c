@@ -92,14 +92,18 @@ static unsigned script_row_bytes(void)
 /* Listening and savepoints by turns; else SIM_VERB_COUNT. */
 static enum sim_verb script_nested(const struct sim_client *client)
 {
-	bool is_set = client->last == SIM_SAVEPOINT || client->last == SIM_ROLLBACK_TO;
+	bool is_set = client->last == SIM_SAVEPOINT || client->last == SIM_ROLLBACK_TO ||
+		client->last == SIM_ROLLBACK;
 
-	if (!client->listens || client->predicted == 'I' || !sim_percent(60))
+	if (!client->listens || (client->predicted == 'I' && client->last != SIM_ROLLBACK) ||
+		!sim_percent(60))
 		return SIM_VERB_COUNT;
 	if (client->predicted == 'E')
 		return client->savepoints_sent ? SIM_ROLLBACK_TO : SIM_ROLLBACK;
 	if (is_set)
 		return sim_percent(60) ? SIM_LISTEN : SIM_UNLISTEN;
+	if (sim_sql_listens(client->last) && sim_percent(25))
+		return SIM_ROLLBACK;
 	if (sim_sql_listens(client->last))
 		return client->savepoints_sent ? SIM_ROLLBACK_TO : SIM_SAVEPOINT;
 	return client->last == SIM_BEGIN ? SIM_SAVEPOINT : SIM_VERB_COUNT;
@@ -135,11 +139,9 @@ static enum sim_verb script_verb(const struct sim_client *client)
 		return SIM_ROWS;
 	if ((verb == SIM_ROLLBACK_TO || verb == SIM_RELEASE) && client->savepoints_sent == 0)
 		return SIM_SAVEPOINT;
-	/* docs/limits.md: what a roll-back in the same string or batch takes back, and what the transaction has notified before */
-	return sim_sql_listens(verb) &&
-			(client->unit_ends ||
-				((client->has_notified || client->unit_notifies) &&
-					client->pool->mode != POOL_SESSION))
+	/* docs/limits.md: what the transaction has notified before */
+	return sim_sql_listens(verb) && (client->has_notified || client->unit_notifies) &&
+			client->pool->mode != POOL_SESSION
 		? SIM_NOTIFY
 		: verb;
 }
@@ -148,7 +150,6 @@ static void script_predict(struct sim_client *client, enum sim_verb verb)
 {
 	bool ends = verb == SIM_COMMIT || verb == SIM_ROLLBACK;
 
-	client->unit_ends |= ends || verb == SIM_ROLLBACK_TO;
 	client->last = verb;
 	client->unit_notifies |= verb == SIM_NOTIFY;
 	client->may_have_begun |= verb == SIM_BEGIN;
@@ -319,7 +320,8 @@ static void script_copy_in(struct sim_client *client, bool is_extended)
 
 static void script_query(struct sim_client *client)
 {
-	unsigned count = sim_percent(75) ? 1 : (unsigned)sim_between(2, 4);
+	bool is_nested = client->listens && client->predicted != 'I';
+	unsigned count = sim_percent(is_nested ? 40 : 75) ? 1 : (unsigned)sim_between(2, 4);
 	struct sim_bytes text = {0};
 	bool is_refused = client->pool->mode == POOL_STATEMENT && sim_percent(5);
 
@@ -537,7 +539,7 @@ void sim_script_unit(struct sim_client *client)
 {
 	unsigned dice = (unsigned)sim_below(100);
 
-	client->unit_ends = client->unit_notifies = false;
+	client->unit_notifies = false;
 	if (client->units_open == 0) {
 		client->predicted = client->status;
 		client->may_have_begun = client->status != 'I';

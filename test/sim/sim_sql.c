@@ -36,9 +36,12 @@ static const struct {
 void sim_sql_format(struct sim_bytes *target, const struct sim_statement *statement)
 {
 	char text[128];
-	int len = snprintf(text, sizeof text, "/*C%u.%u*/ %s %u %u /*%u:", statement->client,
-		statement->seq, verbs[statement->verb].word, statement->a, statement->b,
-		statement->pad);
+	int len = snprintf(text, sizeof text,
+		statement->verb == SIM_ROLLBACK
+			? "/*C%u.%u*/ %s /*%u %u %u:" /* the pooler knows it */
+			: "/*C%u.%u*/ %s %u %u /*%u:",
+		statement->client, statement->seq, verbs[statement->verb].word, statement->a,
+		statement->b, statement->pad);
 
 	sim_bytes_add(target, text, (size_t)len);
 	for (unsigned i = 0; i < statement->pad; i++)
@@ -90,10 +93,11 @@ bool sim_sql_parse(const char *text, size_t len, struct sim_statement *ret, size
 		if (!sql_word(&at, end, verbs[verb].word))
 			continue;
 		ret->verb = (enum sim_verb)verb;
-		if (!sql_word(&at, end, " ") || !sql_number(&at, end, &ret->a) ||
-			!sql_word(&at, end, " ") || !sql_number(&at, end, &ret->b) ||
-			!sql_word(&at, end, " /*") || !sql_number(&at, end, &ret->pad) ||
-			!sql_word(&at, end, ":"))
+		if (!sql_word(&at, end, verb == SIM_ROLLBACK ? " /*" : " ") ||
+			!sql_number(&at, end, &ret->a) || !sql_word(&at, end, " ") ||
+			!sql_number(&at, end, &ret->b) ||
+			!sql_word(&at, end, verb == SIM_ROLLBACK ? " " : " /*") ||
+			!sql_number(&at, end, &ret->pad) || !sql_word(&at, end, ":"))
 			return false;
 		if ((size_t)(end - at) < (size_t)ret->pad + 3)
 			return false;

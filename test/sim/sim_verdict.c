@@ -213,6 +213,11 @@ static void verdict_error_kind(
 	} else if (strncmp(fields->message, "LISTEN and UNLISTEN while", 25) == 0) {
 		/* docs/limits.md; it cannot tell whether the pooler has asked in vain */
 		VERDICT(client, sim_sql_listens(verb), "refused as if it listened");
+	} else if (strncmp(fields->message, "LISTEN or UNLISTEN behind a ROLLBACK", 36) == 0) {
+		VERDICT(client,
+			step->kind == STEP_STATEMENT && step->is_multi && client->status != 'I',
+			"refused as if it rolled back and listened");
+		sim_reached(REACH_LISTEN_REFUSED);
 	} else if (strcmp(state, "26000") == 0 || strcmp(state, "0A000") == 0) {
 		VERDICT(client, step->is_refused, "refused without a reason");
 		sim_reached(state[0] == '2' ? REACH_UNKNOWN_REFUSED : REACH_NAMED_REFUSED);

@@ -301,11 +301,47 @@ static void names_of_variables_are_found(void **state)
 	assert_false(sqlscan_next_name(&at, end, &name, &len));
 }
 
+static void roll_backs_are_seen(void **state)
+{
+	static const struct {
+		const char *text;
+		bool first, first_failed, behind, behind_failed, is, resets;
+	} rows[] = {
+		{"ROLLBACK; UNLISTEN *; RESET ALL;", true, true, true, true, true, true},
+		{"/* a */ abort work;\nLISTEN a", true, true, true, true, true, false},
+		{"ROLLBACK TO s; UNLISTEN a", false, false, true, true, true, false},
+		{"SELECT 'ROLLBACK;'; LISTEN a", false, false, false, false, false, false},
+		{"LISTEN a; ROLLBACK", false, false, false, false, false, false},
+		{"COMMIT; LISTEN a", false, true, false, true, false, false},
+		{"COMMIT AND CHAIN; LISTEN a", false, false, false, true, false, false},
+		{"ROLLBACK", true, true, false, false, true, false},
+		{"RESET /* b */ all", false, false, false, false, false, true},
+		{"RESET allowed", false, false, false, false, false, false},
+		{"", false, false, false, false, false, false},
+		{";", false, false, false, false, false, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(rows); i++) {
+		const uint8_t *text = (const uint8_t *)rows[i].text;
+		size_t len = strlen(rows[i].text);
+
+		assert_int_equal(sqlscan_rolls_back(text, len, false), rows[i].first);
+		assert_int_equal(sqlscan_rolls_back(text, len, true), rows[i].first_failed);
+		assert_int_equal(sqlscan_listens_behind_rollback(text, len, false), rows[i].behind);
+		assert_int_equal(
+			sqlscan_listens_behind_rollback(text, len, true), rows[i].behind_failed);
+		assert_int_equal(sqlscan_is_rollback(text, len), rows[i].is);
+		assert_int_equal(sqlscan_resets_all(text, len), rows[i].resets);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_may_take_from_a_sequence_is_seen),
 		cmocka_unit_test(a_string_may_take_what_it_asks_for),
+		cmocka_unit_test(roll_backs_are_seen),
 		cmocka_unit_test(what_everybody_sends_leaves_nothing),
 		cmocka_unit_test(what_leaves_something_is_seen),
 		cmocka_unit_test(a_variable_that_is_named_is_known),

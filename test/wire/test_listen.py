@@ -495,6 +495,82 @@ def test_listens_again(postgres, pooler, how):
     one.close()
 
 
+@pytest.mark.parametrize("has_failed", [False, True])
+def test_string_that_rolls_back_first(postgres, pooler, has_failed):
+    """As pools reset a connection: what is rolled back is not what prepares the server for the UNLISTEN."""
+    server = start(pooler)
+    one = Listener(server, "LISTEN kept", "LISTEN dropped")
+    await_unpinned(server)
+
+    def begin():
+        for statement in ("BEGIN", "SELECT 1", "LISTEN undone"):
+            one.ask(statement)
+        if has_failed:
+            one.wire.send(query("SELECT 1/0"))
+            one.wire.read_ready()
+
+    begin()
+    one.ask("ROLLBACK; UNLISTEN dropped; LISTEN added")
+    await_unpinned(server)
+    postgres.sql("NOTIFY dropped, 'no'; NOTIFY undone, 'no'; NOTIFY kept, 'yes'; NOTIFY added, 'yes'")
+    one.hears(("kept", "yes"), ("added", "yes"))
+    begin()
+    one.ask("ROLLBACK;\nSELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;")
+    await_unpinned(server)
+    postgres.sql("NOTIFY kept, 'no'; NOTIFY added, 'no'; NOTIFY undone, 'no'")
+    one.ask("SELECT 1")
+    one.hears_nothing()
+    one.close()
+
+
+@pytest.mark.parametrize("statements, words", [
+    (["SAVEPOINT s", "SELECT 1; ROLLBACK TO s; LISTEN more"], "behind a ROLLBACK"),
+    (["SAVEPOINT s", "ROLLBACK TO s; UNLISTEN kept"], "behind a ROLLBACK"),
+    (["SELECT 1/0", "ROLLBACK AND CHAIN; LISTEN more"], "behind a ROLLBACK"),
+    (["UNLISTEN *; RESET ALL"], "RESET ALL"),
+    (["LISTEN more", "RESET ALL"], "RESET ALL"),
+])
+def test_refused_where_it_would_be_undone(postgres, pooler, statements, words):
+    server = start(pooler)
+    one = Listener(server, "LISTEN kept")
+    await_unpinned(server)
+    for statement in ["BEGIN", "SELECT 1"] + statements:
+        one.wire.send(query(statement))
+        messages = one.wire.read_ready()
+    fields = wireclient.error_fields(next(body for kind, body in messages if kind == b"E"))
+    assert fields["C"] == "0A000" and words in fields["M"]
+    one.ask("ROLLBACK")
+    postgres.sql("NOTIFY kept, 'still'; NOTIFY more, 'no'")
+    one.hears("still", channel="kept")
+    one.ask("RESET ALL; UNLISTEN kept")
+    await_unpinned(server)
+    postgres.sql("NOTIFY kept, 'no'")
+    one.ask("SELECT 1")
+    one.hears_nothing()
+    one.close()
+
+
+def test_rolled_back_in_a_batch(postgres, pooler):
+    """It is prepared again behind the ROLLBACK."""
+    server = start(pooler)
+    one = Listener(server, "LISTEN kept", "LISTEN dropped")
+    await_unpinned(server)
+    for statement in ("BEGIN", "SELECT 1", "SAVEPOINT s"):
+        one.ask(statement)
+    one.extended("LISTEN undone", "ROLLBACK TO s", "UNLISTEN dropped", "LISTEN added")
+    one.ask("COMMIT")
+    await_unpinned(server)
+    postgres.sql("NOTIFY dropped, 'no'; NOTIFY undone, 'no'; NOTIFY kept, 'yes'; NOTIFY added, 'yes'")
+    one.hears(("kept", "yes"), ("added", "yes"))
+    one.ask("BEGIN")
+    one.ask("SELECT 1")
+    one.extended("LISTEN undone", "ROLLBACK", "UNLISTEN kept")
+    await_unpinned(server)
+    postgres.sql("NOTIFY kept, 'no'; NOTIFY undone, 'no'; NOTIFY added, 'yes'")
+    one.hears("yes", channel="added")
+    one.close()
+
+
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 def test_listening_connection_lost_while_moving(postgres, pooler, end):
     """What the next one hears is told behind the transaction, in order and once, whether that has moved its client or not."""
