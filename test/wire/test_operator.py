@@ -153,11 +153,14 @@ def test_log_of_logins_can_be_switched_off(pooler):
 
 def test_log_of_checkout_timeouts(pooler):
     """One line for many: the pool, and how many wait."""
-    one = pooler(default_pool_size=1, checkout_timeout=1500, workers=1)
+    one = pooler(default_pool_size=1, checkout_timeout=60000, workers=1)
     busy = one.connect()
     others = [one.connect() for _ in range(3)]
     busy.ask("BEGIN")
     busy.ask("SELECT 1")
+    one.general["checkout_timeout"] = 200  # from now on: the connection before may take what it takes
+    one.write()
+    assert Console(one.console()).says("RELOAD") == "RELOAD"
     for other in others:
         other.send(query("SELECT 1"))
     for other in others:
