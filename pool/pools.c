@@ -107,7 +107,8 @@ static void pools_change_times(
 {
 	const struct config_pool *now = pool->config;
 
-	if (!list_empty(&pool->waiters)) /* checkout_timeout may be over */
+	/* checkout_timeout may be over, or, for who comes now, before what the timer was set to for one who is gone */
+	if (!list_empty(&pool->waiters) || timer_is_set(&pool->waited))
 		core_timer_set(core, &pool->waited, 0);
 	if (now->server_lifetime_ms == before->server_lifetime_ms &&
 		now->server_lifetime_jitter_ms == before->server_lifetime_jitter_ms)
