@@ -467,8 +467,7 @@ void subscriber_strand(struct lease *lease)
 
 void subscriber_answered(struct core *core, struct subscriber *subscriber, char status)
 {
-	if (!subscriber->is_moving || subscriber->source == SUBSCRIBER_AT_SERVER ||
-		subscriber->server_passed)
+	if (!subscriber_is_pending(subscriber))
 		return;
 	subscriber->is_undoable = status != 'I';
 	if (status != 'I')

@@ -122,8 +122,7 @@ static bool session_must_settle(const struct lease *lease)
 	const struct subscriber *subscriber = lease->subscriber;
 
 	return unlikely(subscriber) && subscriber->is_silenced &&
-		!subscriber_is_restored(subscriber) && subscriber->is_moving &&
-		pending_readies(&lease->server->pending) > 0;
+		subscriber_is_pending(subscriber) && pending_readies(&lease->server->pending) > 0;
 }
 
 /* What was prepared in a transaction is undone by a ROLLBACK in it, and whether it was shows in a variable. In a batch it is

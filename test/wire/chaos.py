@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 
+import differential
 import harness
 import randomscripts
 import wireclient
@@ -18,6 +19,13 @@ from wireclient import (COPY_DONE, FLUSH, SYNC, TERMINATE, bind, close_portal, c
 # ---- streams of clients: lists of messages -----------------------------------------------------------------------------------
 
 ROWS = "SELECT g, repeat('c', 20) FROM generate_series(1, %d) g"
+
+
+def prepare(postgres):
+    """What the streams work on."""
+    for fixture in (differential.FIXTURE, randomscripts.FIXTURE, randomscripts.BEFORE_EACH):
+        postgres.sql(fixture)
+    postgres.sql("CREATE TABLE IF NOT EXISTS public.chaos_sink (a int); GRANT ALL ON public.chaos_sink TO PUBLIC")
 
 
 def group(rng, sizes=(10, 2000, 70000, 300000)):
@@ -374,25 +382,20 @@ class Breaker:
         self.address, self.rng, self.breaks_logins, self.broken = address, random.Random("breaker %d" % seed), 0.0, 0
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=200)
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        harness.serve_each(self.listener, self._serve)
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            try:
-                server = socket.create_connection(self.address)
-            except OSError:
-                client.close()
-                continue
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            torn = Torn()
-            if self.rng.random() < self.breaks_logins:
-                torn.due.append((-1, self.rng.choice(LOGIN_FAULTS), self.rng.randint(0, 18)))
-            threading.Thread(target=self._up, args=(client, server, torn), daemon=True).start()
-            threading.Thread(target=self._down, args=(client, server, torn, random.Random(self.rng.random())), daemon=True).start()
+    def _serve(self, client):
+        try:
+            server = socket.create_connection(self.address)
+        except OSError:
+            client.close()
+            return
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        torn = Torn()
+        if self.rng.random() < self.breaks_logins:
+            torn.due.append((-1, self.rng.choice(LOGIN_FAULTS), self.rng.randint(0, 18)))
+        threading.Thread(target=self._up, args=(client, server, torn), daemon=True).start()
+        self._down(client, server, torn, random.Random(self.rng.random()))
 
     def _up(self, client, server, torn):
         buf, is_typed = b"", False

@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import wireclient
@@ -84,6 +85,19 @@ def is_free(port, host):
             return True
         except OSError:
             return False
+
+
+def serve_each(listener, serve):
+    """Calls serve(connection) for each connection, in a thread of its own, until the listener is closed."""
+    def accept():
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
 
 
 def free_port(host="127.0.0.1"):

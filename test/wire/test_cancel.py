@@ -68,19 +68,9 @@ class SlowPostmaster:
         self.most = 0
         self.total = 0
         self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self._accept, daemon=True)]
-        self.threads[0].start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        harness.serve_each(self.listener, self._serve)
 
     def _serve(self, sock):
-
         try:
             first = sock.recv(65536)
             is_cancel = len(first) >= 8 and struct.unpack_from("!i", first, 4)[0] == wireclient.CANCEL_REQUEST

@@ -12,9 +12,7 @@ import time
 import pytest
 
 import chaos
-import differential
 import harness
-import randomscripts
 from console import Console
 from harness import DATABASE, database_row, wait_until
 from wireclient import SYNC, bind, execute, parse
@@ -36,10 +34,7 @@ TORN = "torn"
 
 @pytest.fixture(scope="module")
 def ready(postgres):
-    postgres.sql(differential.FIXTURE)
-    postgres.sql(randomscripts.FIXTURE)
-    postgres.sql(randomscripts.BEFORE_EACH)
-    postgres.sql("CREATE TABLE IF NOT EXISTS public.chaos_sink (a int); GRANT ALL ON public.chaos_sink TO PUBLIC")
+    chaos.prepare(postgres)
     for number in range(HONEST):
         for kind in ("calm", TORN):
             postgres.sql("CREATE TABLE IF NOT EXISTS public.chaos_%s%d (a int); GRANT ALL ON public.chaos_%s%d TO PUBLIC" % (kind, number, kind, number))

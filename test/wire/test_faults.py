@@ -97,18 +97,10 @@ class FakeServer:
         self.listener = socket.create_server(("127.0.0.1", port))
         self.port = self.listener.getsockname()[1]
         self.connections = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections.append(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        harness.serve_each(self.listener, self._serve)
 
     def _serve(self, connection):
+        self.connections.append(connection)
         try:
             self.behave(connection)
         except OSError:

@@ -21,18 +21,13 @@ class Relay:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.sockets = [self.listener]
-        threading.Thread(target=self._accept, daemon=True).start()
+        harness.serve_each(self.listener, self._serve)
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self.address)
-            self.sockets += [client, server]
-            threading.Thread(target=self._up, args=(client, server), daemon=True).start()
-            threading.Thread(target=self._down, args=(client, server), daemon=True).start()
+    def _serve(self, client):
+        server = socket.create_connection(self.address)
+        self.sockets += [client, server]
+        threading.Thread(target=self._up, args=(client, server), daemon=True).start()
+        self._down(client, server)
 
     @staticmethod
     def _up(client, server):

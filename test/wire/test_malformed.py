@@ -10,9 +10,7 @@ import time
 import pytest
 
 import chaos
-import differential
 import harness
-import randomscripts
 import wireclient
 from wireclient import SYNC, bind, describe_statement, execute, message, parse, query
 
@@ -27,10 +25,7 @@ LAST_ROW = b"\0\1\0\0\0\7the end"
 
 @pytest.fixture(scope="module")
 def ready(postgres):
-    postgres.sql(differential.FIXTURE)
-    postgres.sql(randomscripts.FIXTURE)
-    postgres.sql(randomscripts.BEFORE_EACH)
-    postgres.sql("DROP TABLE IF EXISTS public.chaos_sink; CREATE TABLE public.chaos_sink (a int); GRANT ALL ON public.chaos_sink TO PUBLIC")
+    chaos.prepare(postgres)
 
 
 def stream(seed):
